@@ -1,0 +1,49 @@
+# The two commands of the README are `make demo` and `make test`. Everything that is made lies below build/.
+
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: all demo test test-c test-container test-apps bench clean install
+
+all: build/meson/build.ninja
+	ninja -C build/meson
+
+build/meson/build.ninja:
+	./scripts/packages.sh build
+	meson setup --buildtype=release build/meson
+
+# The main job on real code: OasisLMF's kernels warmed up, baked, shipped and proved, beside Numba's own cache.
+demo:
+	./scripts/packages.sh build
+	$(PYTHON) examples/oasis/demo.py
+
+# Everything that decides whether a change may land.
+test:
+	./scripts/packages.sh test
+	$(PYTHON) tests/run.py
+
+# The library alone, under ASan and UBSan, with gcc.
+test-c:
+	./scripts/packages.sh test
+	$(PYTHON) tests/run.py c-gcc
+
+# The README's Dockerfile, built for real (needs root, buildah and debootstrap).
+test-container:
+	./scripts/packages.sh container
+	$(PYTHON) tests/container/run.py
+
+# Real applications, from the folder APPS.
+APPS ?= ../shared/fixtures/apps
+test-apps:
+	$(PYTHON) tests/apps/run.py $(APPS)
+
+# Hit, miss, open and publish beside Numba's own cache and loose files.
+bench:
+	./scripts/packages.sh test
+	$(PYTHON) bench/run.py
+
+install: all
+	meson install -C build/meson
+
+clean:
+	rm -rf build

@@ -1,0 +1,102 @@
+/*
+ * The store: a writable directory of entries, one file each (docs/FORMAT.md section 4.4).
+ *
+ * reader.c   the tier: open, find, each, discard. A file is read into private memory, and that very memory is handed out.
+ * writer.c   publish: temporary file, link to the first free slot.
+ * gc.c       size and age bounds, litter.
+ *
+ * No descriptor is kept between calls: paths are absolute, so a program may change its directory, close all descriptors
+ * or fork. A store may be removed while it is in use: finds miss, and the next publish makes it again.
+ */
+#ifndef SG_STORE_STORE_H
+#define SG_STORE_STORE_H
+
+#include "entry/tier.h"
+
+/**
+ * Opens a store as a tier. Always gives a tier (unless ENOMEM, or EINVAL for an empty path): one that cannot be used has
+ * active == false and a note. A directory that is not there yet is made, 0700, by the first publish. Makes nothing.
+ */
+int sg_store_open(const char *path, bool read_only, struct sg_tier **out);
+
+/* ---- Collecting ------------------------------------------------------------------------------------------------------ */
+
+#define SG_GC_UNBOUNDED UINT64_MAX
+#define SG_STORE_DEFAULT_SIZE (UINT64_C(5) << 30)
+
+struct sg_gc_options {
+    uint64_t max_bytes;    /**< the oldest entries go until the rest is no larger; SG_GC_UNBOUNDED */
+    uint64_t max_age;      /**< seconds; entries published longer ago go; SG_GC_UNBOUNDED */
+    uint64_t litter_age;   /**< seconds; unfinished files older than that go (3600). 0: at once, if their process is gone */
+    bool dry_run;          /**< only count what would go */
+};
+
+struct sg_gc_stats {
+    uint64_t entries, bytes;                 /**< what was there */
+    uint64_t removed_entries, removed_bytes; /**< what went (or would go) */
+    uint64_t litter, litter_bytes;           /**< unfinished files that went (or would go) */
+    uint64_t foreign;                        /**< names that are not a store's: left alone */
+    uint64_t failed;                         /**< could not be removed or looked at */
+};
+
+/** Defaults: SAGGAR_SIZE or 5 GiB, no age bound, litter older than an hour. EINVAL: SAGGAR_SIZE is no size (5 GiB then). */
+int sg_gc_options_init(struct sg_gc_options *options);
+
+/**
+ * Collects. Safe beside readers, writers and other collectors; judges by modification times, never by link counts, and
+ * takes a time in the future for now. ENOTFOUND: no store there (nothing to do). EUNTRUSTED, EACCESS, EIO, ENOMEM.
+ * `stats` is filled in as far as it came, also on failure.
+ */
+int sg_store_gc(const char *path, const struct sg_gc_options *options, struct sg_gc_stats *stats);
+
+/** "5G", "512MiB", "1000000": a number and an optional K, M, G or T (powers of 1024), with or without "B" or "iB". EINVAL. */
+int sg_size_parse(const char *text, uint64_t *out);
+
+/* ---- Shared inside the store ------------------------------------------------------------------------------------------ */
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/** Room for the path of any file of a store: root "/v1/ab/" key "." slot. */
+#define SG_STORE_TAIL 80u
+#define SG_STORE_PATH 4096u
+#define SG_STORE_NAME 67u /**< key, dot, slot, NUL */
+#define SG_STORE_TEMP ".tmp-"
+#define SG_STORE_PAUSE_S 30u
+
+struct sg_store {
+    struct sg_tier tier;
+    _Atomic unsigned refs; /**< the opener's and one for each file that is held */
+    char *root; /**< absolute; no trailing slash */
+    size_t root_size;
+    bool read_only;
+    _Atomic uint64_t paused_until; /**< CLOCK_MONOTONIC ns; no publish before that */
+    _Atomic int paused_error;
+};
+
+/** One store file in private memory. */
+struct sg_store_file {
+    uint8_t *data; /**< aligned to 64; NULL: see `error` */
+    size_t size;
+    dev_t dev;
+    ino_t ino;
+    int64_t mtime; /**< seconds */
+    uint64_t stamp; /**< mixes inode, size and change time: another file has another stamp */
+};
+
+/** The name of a slot's file. */
+void sg_store_name(const uint8_t key[32], unsigned slot, char out[SG_STORE_NAME]);
+/** True if `name` is a slot's file name; its key and slot. */
+bool sg_store_name_parse(const char *name, uint8_t key[32], unsigned *slot);
+/**
+ * Reads a store file whole. ENOTFOUND: not there. EUNTRUSTED: a symbolic link, or another user's. ENOTSAGGAR: no regular
+ * file. Else an error of the system, with errno. `*opened` tells whether the file could be opened at all.
+ */
+int sg_store_read(int dirfd, const char *path, struct sg_store_file *out, bool *opened);
+
+int sg_store_publish(struct sg_tier *tier, const uint8_t key[32], const uint8_t identity[32], const struct sg_buf *core,
+                     const struct sg_buf *annex);
+/** After a publish: rarely, and only when a look at one folder says that the bound is exceeded. Fails silently. */
+void sg_store_gc_auto(struct sg_store *store, const uint8_t key[32]);
+
+#endif

@@ -1,0 +1,182 @@
+"""Runs every test that decides whether a change may land, and says at the end what ran, what failed and what was skipped and why.
+
+    python3 tests/run.py [STEP...]        steps: see --list
+
+Environments and build folders are made below build/test and kept between runs. Each step's output goes to build/test/STEP.log and,
+shortened, to the terminal; the whole log of a failed step is shown.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "build" / "test"
+STEPS: dict[str, "callable"] = {}
+TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
+SKIPPED: list[str] = []
+
+
+class Failed(Exception):
+    pass
+
+
+def step(function):
+    STEPS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+class Log:
+    """Runs commands into one step's log and counts what the test runners report."""
+
+    def __init__(self, name: str) -> None:
+        self.path = WORK / f"{name}.log"
+        self.path.write_bytes(b"")
+
+    def run(self, *command: object, env: dict[str, str] | None = None, cwd: Path = ROOT, check: bool = True) -> str:
+        words = [str(word) for word in command]
+        start = self.path.stat().st_size
+        with self.path.open("ab") as stream:
+            stream.write(f"$ {' '.join(words)}\n".encode())
+            stream.flush()
+            done = subprocess.run(words, cwd=cwd, env=dict(os.environ, **(env or {})), stdin=subprocess.DEVNULL, stdout=stream,
+                                  stderr=subprocess.STDOUT)
+        with self.path.open("rb") as stream:
+            stream.seek(start)
+            output = stream.read().decode(errors="replace")
+        self.count(output)
+        if check and done.returncode:
+            raise Failed(f"{' '.join(words)}: exit {done.returncode}")
+        return output
+
+    @staticmethod
+    def count(output: str) -> None:
+        for line in output.splitlines():
+            if re.match(r"=+ .*(passed|failed|skipped|error).* =+$", line):  # pytest
+                for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", line):
+                    TOTALS["failed" if word == "error" else word] += int(number)
+            elif found := re.match(r"(Ok|Expected Fail|Fail|Unexpected Pass|Skipped|Timeout):\s+(\d+)\s*$", line):  # meson
+                word = {"Ok": "passed", "Expected Fail": "passed", "Skipped": "skipped"}.get(found[1], "failed")
+                TOTALS[word] += int(found[2])
+            elif found := re.match(r"SKIPPED \[(\d+)\] (.*)", line):
+                SKIPPED.append(f"{found[2]} ({found[1]})")
+            elif found := re.match(r"skip(?:ped)?: (.*)", line, re.I):
+                SKIPPED.append(found[1])
+
+
+def python_of(version: str) -> str | None:
+    """A Python of this minor version: on PATH, or one that pyenv has."""
+    for base in (Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions",):
+        for path in sorted(base.glob(f"{version}.*/bin/python{version}")):
+            return str(path)
+    found = shutil.which(f"python{version}")
+    if found and subprocess.run([found, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
+        return found
+    return None
+
+
+def environment(log: Log, name: str, python: str, *packages: str) -> Path:
+    """A virtual environment with the packages and this checkout's Saggar, made once and refreshed with Saggar alone."""
+    env = WORK / "env" / name
+    stamp, wanted = env / "packages", " ".join((python, *packages))
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(env, ignore_errors=True)
+        log.run(python, "-m", "venv", env)
+        log.run(env / "bin/python", "-m", "pip", "install", "-q", "pytest", *packages)
+        stamp.write_text(wanted)
+    log.run(env / "bin/python", "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT)
+    return env
+
+
+def pytest(log: Log, env: Path, *arguments: object, **extra: str) -> None:
+    log.run(env / "bin/python", "-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider", *arguments,
+            env={"SAGGAR_BIN": str(env / "bin/saggar"), **extra})
+
+
+def c_tests(log: Log, compiler: str) -> None:
+    build = WORK / f"c-{compiler}"
+    if not (build / "build.ninja").exists():
+        log.run("meson", "setup", build, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "--buildtype=debugoptimized",
+                env={"CC": compiler})
+    log.run("ninja", "-C", build)
+    log.run("meson", "test", "-C", build, "--print-errorlogs", "--no-rebuild", "--timeout-multiplier", "3",
+            env={"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+
+
+@step
+def c_gcc(log: Log) -> None:
+    """The library's tests, gcc, ASan and UBSan."""
+    c_tests(log, "gcc")
+
+
+@step
+def c_clang(log: Log) -> None:
+    """The library's tests, clang, ASan and UBSan."""
+    c_tests(log, "clang")
+
+
+@step
+def numba_newest(log: Log) -> None:
+    """Binding, command, format reader and the Numba adapter on Numba 0.68.1, and a real OasisLMF workload."""
+    env = environment(log, "newest", sys.executable, "numba==0.68.1", "oasislmf==2.5.8")
+    pytest(log, env, "tests/python", "tests/format", "tests/cli")
+    pytest(log, env, "tests/numba", "tests/oasis")
+
+
+@step
+def numba_pinned(log: Log) -> None:
+    """The Numba adapter on Numba 0.61.2, which OasisPlatform pins."""
+    env = environment(log, "pinned", sys.executable, "numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6")
+    pytest(log, env, "tests/numba")
+
+
+@step
+def pythons(log: Log) -> None:
+    """The binding and the hook on the other Pythons, 3.10 to 3.13."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for version in ("3.10", "3.11", "3.12", "3.13"):
+        if version == here:
+            continue
+        python = python_of(version)
+        if python is None:
+            SKIPPED.append(f"python {version}: not on this machine")
+            continue
+        pytest(log, environment(log, f"py{version}", python, "numpy"), "tests/python", "-k", "not packaging")
+
+
+def main() -> int:
+    names = sys.argv[1:] or list(STEPS)
+    if names == ["--list"]:
+        for name, function in STEPS.items():
+            print(f"{name:14s} {function.__doc__}")
+        return 0
+    unknown = [name for name in names if name not in STEPS]
+    if unknown:
+        print(f"run.py: unknown step {unknown[0]!r}; --list names them all", file=sys.stderr)
+        return 2
+    WORK.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for name in names:
+        start, log = time.monotonic(), Log(name)
+        print(f"{name:14s} {STEPS[name].__doc__}", flush=True)
+        try:
+            STEPS[name](log)
+            word = "ok"
+        except Failed as error:
+            failed.append(name)
+            word = f"FAILED: {error}"
+            sys.stdout.write(log.path.read_text(errors="replace")[-20000:])
+        print(f"{name:14s} {word} ({time.monotonic() - start:.0f} s)", flush=True)
+    for reason in sorted(set(SKIPPED)):
+        print("skipped:", reason)
+    print(f"{TOTALS['passed']} passed, {max(TOTALS['failed'], len(failed))} failed, {TOTALS['skipped']} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
