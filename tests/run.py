@@ -98,11 +98,11 @@ def pytest(log: Log, env: Path, *arguments: object, **extra: str) -> None:
             env={"SAGGAR_BIN": str(env / "bin/saggar"), **extra})
 
 
-def c_tests(log: Log, compiler: str) -> None:
-    build = WORK / f"c-{compiler}"
+def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
+    build = WORK / (f"c-{compiler}" if sanitize else "c-plain")
+    options = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if sanitize else []
     if not (build / "build.ninja").exists():
-        log.run("meson", "setup", build, "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=true", "--buildtype=debugoptimized",
-                env={"CC": compiler})
+        log.run("meson", "setup", build, "-Dwerror=true", "--buildtype=debugoptimized", *options, env={"CC": compiler})
     log.run("ninja", "-C", build)
     log.run("meson", "test", "-C", build, "--print-errorlogs", "--no-rebuild", "--timeout-multiplier", "3",
             env={"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
@@ -118,6 +118,12 @@ def c_gcc(log: Log) -> None:
 def c_clang(log: Log) -> None:
     """The library's tests, clang, ASan and UBSan."""
     c_tests(log, "clang")
+
+
+@step
+def c_plain(log: Log) -> None:
+    """The library's tests without a sanitizer: forks beside busy threads, system calls counted."""
+    c_tests(log, "gcc", sanitize=False)
 
 
 @step

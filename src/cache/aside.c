@@ -1,9 +1,9 @@
 /*
  * Candidates that are not to be used again in this process.
  *
- * Lists that only grow at their head, by compare-and-swap: reading takes no lock, and a fork leaves them whole. Damage
- * belongs to one copy of an entry (a good copy may stand in the next tier); a refusal by the compiler belongs to the
- * identity, wherever it is found.
+ * Lists that only grow at their head, by compare-and-swap: reading takes no lock, and a fork leaves them
+ * whole. Damage belongs to one copy of an entry (a good copy may stand in the next tier); a refusal by the
+ * compiler belongs to the identity, wherever it is found.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -109,8 +109,9 @@ int saggar_cache_tier(const saggar_cache *cache, unsigned i, saggar_tier_info *o
         return SAGGAR_OK;
     }
     const struct sg_tier *tier = slot->tier;
-    *out = (saggar_tier_info){tier->ops->kind, tier->path,    tier->active,
-                              tier->trusted,   tier->note != NULL ? tier->note : "", tier->entries};
+    *out = (saggar_tier_info){
+        tier->ops->kind, tier->path, tier->active, tier->trusted, tier->note != NULL ? tier->note : "",
+        tier->entries};
     return SAGGAR_OK;
 }
 
@@ -143,7 +144,8 @@ static void fault(void *context, saggar_reason reason, const char *detail) {
 }
 
 /* The best usable candidate of one tier, still held; false: none. */
-static bool find_in(struct sg_lookup *lookup, struct sg_tier *tier, const uint8_t *key, struct sg_candidate *out) {
+static bool find_in(struct sg_lookup *lookup, struct sg_tier *tier, const uint8_t *key,
+                    struct sg_candidate *out) {
     struct sg_candidate candidates[SAGGAR_MAX_SLOTS];
     struct finding finding = {lookup, key};
     unsigned n = 0;
@@ -167,17 +169,19 @@ static void explain_empty_stack(const saggar_cache *cache, struct sg_verdict *v)
     if (cache->mode == SG_MODE_OFF)
         sg_verdict_add(v, SAGGAR_REASON_DISABLED, NULL);
     for (unsigned i = 0; i < cache->stack.n; i++) {
-        const struct sg_tier *tier = cache->stack.slots[i].tier;
-        if (tier != NULL && !tier->active && !tier->trusted)
-            sg_verdict_add(v, SAGGAR_REASON_UNTRUSTED, tier->path);
+        const struct sg_slot *slot = &cache->stack.slots[i];
+        if (slot->tier != NULL && slot->exists && !slot->tier->active && !slot->tier->trusted)
+            sg_verdict_add(v, SAGGAR_REASON_UNTRUSTED, slot->tier->path);
     }
 }
 
-int saggar_cache_find(saggar_cache *cache, const uint8_t key[SAGGAR_KEY_SIZE], const saggar_resolver *resolver,
-                      saggar_entry **out, saggar_reason *reason, char *detail) {
+int saggar_cache_find(saggar_cache *cache, const uint8_t key[SAGGAR_KEY_SIZE],
+                      const saggar_resolver *resolver, saggar_entry **out, saggar_reason *reason,
+                      char *detail) {
     if (cache == NULL || key == NULL || out == NULL || reason == NULL)
         return SAGGAR_EINVAL;
-    struct sg_lookup lookup = {.cache = cache, .resolver = resolver, .verdict = {.reason = SAGGAR_REASON_ABSENT}};
+    struct sg_lookup lookup = {
+        .cache = cache, .resolver = resolver, .verdict = {.reason = SAGGAR_REASON_ABSENT}};
     struct sg_candidate found;
     unsigned searched = 0;
     lookup.verdict.detail[0] = '\0';

@@ -10,8 +10,9 @@
  * aside.c    candidates that are not to be used again
  * claims.c   who compiles what
  *
- * A saggar_cache lives until it is closed and its last entry is released. Nothing but the claims takes a lock: what
- * changes is atomic, or a list that only grows at its head, so a fork at any moment leaves it whole.
+ * A saggar_cache lives until it is closed and its last entry is released. Nothing but the claims takes a
+ * lock: what changes is atomic, or a list that only grows at its head, so a fork at any moment leaves it
+ * whole.
  */
 #ifndef SG_CACHE_CACHE_H
 #define SG_CACHE_CACHE_H
@@ -44,6 +45,7 @@ struct sg_slot {
     const char *kind;
     char *path;
     const char *note;
+    bool exists; /* images: there is such a file, this one */
     uint64_t dev, ino;
 };
 
@@ -52,7 +54,8 @@ struct sg_stack {
     unsigned n;
     struct sg_tier *store; /* NULL: none, or not active */
 };
-int sg_stack_open(const struct sg_settings *settings, const char *prefix, bool read_only, struct sg_stack *out);
+int sg_stack_open(const struct sg_settings *settings, const char *prefix, bool read_only,
+                  struct sg_stack *out);
 void sg_stack_close(struct sg_stack *stack);
 
 /* ---- handle.c ---- */
@@ -126,7 +129,8 @@ bool sg_dependencies_hold(struct sg_lookup *lookup, struct sg_candidate *candida
 
 /* ---- files.c ---- */
 
-/* The digest of a file now. One stat per file and moment (see files.c). False: no regular file, or unreadable. */
+/* The digest of a file now. One stat per file and moment (see files.c). False: no regular file, or
+ * unreadable. */
 bool sg_file_digest(const char *path, uint64_t *size, uint8_t sha256[32]);
 
 #endif

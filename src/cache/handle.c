@@ -1,8 +1,9 @@
 /*
- * Entries and views. An entry holds its candidate's bytes and its cache; a view holds its entry. Each is counted, so
- * they may be released in any order, in any thread, and in a forked child too.
+ * Entries and views. An entry holds its candidate's bytes and its cache; a view holds its entry. Each is
+ * counted, so they may be released in any order, in any thread, and in a forked child too.
  *
- * A hit allocates nothing as long as fewer than SG_ENTRY_POOL entries are held: the handle comes from the cache's pool.
+ * A hit allocates nothing as long as fewer than SG_ENTRY_POOL entries are held: the handle comes from the
+ * cache's pool.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@ static saggar_entry *allocate(saggar_cache *cache) {
     uint64_t used = __atomic_load_n(&cache->pool_used, __ATOMIC_RELAXED);
     while (used != UINT64_MAX) {
         int i = __builtin_ctzll(~used);
-        if (__atomic_compare_exchange_n(&cache->pool_used, &used, used | UINT64_C(1) << i, true, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED)) {
+        if (__atomic_compare_exchange_n(&cache->pool_used, &used, used | UINT64_C(1) << i, true,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
             cache->pool[i].pool = i;
             return &cache->pool[i];
         }

@@ -1,8 +1,9 @@
 /*
- * What the caller's options and the environment ask for; cache.h. Read by secure_getenv: in a program that runs with
- * somebody else's rights nothing of the environment counts.
+ * What the caller's options and the environment ask for; cache.h. Read by secure_getenv: in a program that
+ * runs with somebody else's rights nothing of the environment counts.
  *
- * Where HOME belongs to another user (sudo without -H) there is no store: what we made there would lock that user out.
+ * Where HOME belongs to another user (sudo without -H) there is no store: what we made there would lock that
+ * user out.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -83,6 +84,16 @@ static int join(const char *base, const char *rest, char **out) {
     return asprintf(out, "%s%s", base, rest) < 0 ? SAGGAR_ENOMEM : SAGGAR_OK;
 }
 
+/* A program may change its directory while the cache is open. */
+static int absolute(const char *path, char **out) {
+    char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    if (here == NULL)
+        return join(path, "", out);
+    int err = asprintf(out, "%s/%s", here, path) < 0 ? SAGGAR_ENOMEM : SAGGAR_OK;
+    free(here);
+    return err;
+}
+
 static int default_store(struct sg_settings *s) {
     const char *base = variable("XDG_CACHE_HOME"), *rest = "/saggar";
     if (base == NULL || base[0] != '/') {
@@ -106,8 +117,7 @@ static int read_store(const saggar_cache_options *options, struct sg_settings *s
         return default_store(s);
     if (asked[0] == '\0')
         return SAGGAR_OK;
-    s->store = strdup(asked);
-    return s->store == NULL ? SAGGAR_ENOMEM : SAGGAR_OK;
+    return absolute(asked, &s->store);
 }
 
 static int copy(const char *text, char **out) {

@@ -1,8 +1,9 @@
 /*
- * Which tiers there are: the images asked for, then those found in share/saggar below each prefix, then the store.
+ * Which tiers there are: the images asked for, then those found in share/saggar below each prefix, then the
+ * store.
  *
- * Each image file is taken once, by device and inode, where it is met first. Tiers that cannot be used stay in the
- * list, switched off, so that `doctor` can say why.
+ * Each image file is taken once, by device and inode, where it is met first. Tiers that cannot be used stay
+ * in the list, switched off, so that `doctor` can say why.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,34 +32,41 @@ static struct sg_slot *new_slot(struct sg_stack *stack) {
 
 static bool known(const struct sg_stack *stack, const struct stat *st) {
     for (unsigned i = 0; i < stack->n; i++) {
-        if (stack->slots[i].ino == st->st_ino && stack->slots[i].dev == st->st_dev && st->st_ino != 0)
+        const struct sg_slot *slot = &stack->slots[i];
+        if (slot->exists && slot->ino == st->st_ino && slot->dev == st->st_dev)
             return true;
     }
     return false;
 }
 
-static int add_image(struct sg_stack *stack, const char *path) {
+/* `prefix`: where it was found, NULL if it was named. */
+static int add_image_under(struct sg_stack *stack, const char *path, const char *prefix) {
     struct stat st;
     memset(&st, 0, sizeof st);
-    if (stat(path, &st) == 0 && known(stack, &st))
-        return SAGGAR_OK;
-    if (stack->n >= MAX_SLOTS)
+    bool exists = stat(path, &st) == 0;
+    if ((exists && known(stack, &st)) || stack->n >= MAX_SLOTS)
         return SAGGAR_OK;
     struct sg_slot *slot = new_slot(stack);
     if (slot == NULL)
         return SAGGAR_ENOMEM;
-    int err = sg_image_open(path, &slot->tier);
+    int err = sg_image_open_under(path, prefix, &slot->tier);
     if (err != SAGGAR_OK)
         return err;
     slot->kind = slot->tier->ops->kind;
+    slot->exists = exists;
     slot->dev = st.st_dev;
     slot->ino = st.st_ino;
     stack->n++;
     return SAGGAR_OK;
 }
 
+static int add_image(struct sg_stack *stack, const char *path) {
+    return add_image_under(stack, path, NULL);
+}
+
 /* Calls `each` for each member of a colon-separated list. */
-static int split(const char *list, int (*each)(struct sg_stack *stack, const char *item), struct sg_stack *stack) {
+static int split(const char *list, int (*each)(struct sg_stack *stack, const char *item),
+                 struct sg_stack *stack) {
     int err = SAGGAR_OK;
     while (list != NULL && *list != '\0' && err == SAGGAR_OK) {
         size_t n = strcspn(list, ":");
@@ -87,13 +95,14 @@ static int add_prefix(struct sg_stack *stack, const char *prefix) {
     char dir[PATH_SIZE], path[PATH_SIZE + 260];
     struct dirent **names = NULL;
     int err = SAGGAR_OK;
-    if (snprintf(dir, sizeof dir, "%s/share/saggar", strcmp(prefix, "/") == 0 ? "" : prefix) >= (int)sizeof dir)
+    if (snprintf(dir, sizeof dir, "%s/share/saggar", strcmp(prefix, "/") == 0 ? "" : prefix) >=
+        (int)sizeof dir)
         return SAGGAR_OK;
     int n = scandir(dir, &names, is_image, by_name);
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         if (err == SAGGAR_OK)
-            err = add_image(stack, path);
+            err = add_image_under(stack, path, prefix);
         free(names[i]);
     }
     free(names);
@@ -133,12 +142,14 @@ static int add_store(struct sg_stack *stack, const struct sg_settings *settings,
     if (err != SAGGAR_OK)
         return err;
     stack->n++;
+    slot->exists = true;
     if (slot->tier->active)
         stack->store = slot->tier;
     return SAGGAR_OK;
 }
 
-int sg_stack_open(const struct sg_settings *settings, const char *prefix, bool read_only, struct sg_stack *out) {
+int sg_stack_open(const struct sg_settings *settings, const char *prefix, bool read_only,
+                  struct sg_stack *out) {
     struct sg_stack stack = {NULL, 0, NULL};
     int err = split(settings->images, add_image, &stack);
     if (err == SAGGAR_OK && settings->search) {

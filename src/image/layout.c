@@ -1,8 +1,9 @@
 /*
- * Where the parts of an image lie, its header, its root and an index row: what reader, writer and check share.
+ * Where the parts of an image lie, its header, its root and an index row: what reader, writer and check
+ * share.
  *
- * Everything but the root follows from two numbers (entries, length of the provenance), so a header is checked by
- * computing it again. Nothing here owns memory or trusts a number that it has not compared.
+ * Everything but the root follows from two numbers (entries, length of the provenance), so a header is
+ * checked by computing it again. Nothing here owns memory or trusts a number that it has not compared.
  */
 #include "image/image.h"
 
@@ -64,7 +65,8 @@ static void header_xxh(const uint8_t *header, uint8_t digest[16]) {
     sg_xxh128(digest, copy, sizeof copy);
 }
 
-void sg_image_header_write(const struct sg_image_layout *l, const uint8_t root[32], uint8_t header[SG_IMAGE_HEADER]) {
+void sg_image_header_write(const struct sg_image_layout *l, const uint8_t root[32],
+                           uint8_t header[SG_IMAGE_HEADER]) {
     memset(header, 0, SG_IMAGE_HEADER);
     memcpy(header, magic, sizeof magic);
     sg_store16(header + AT_MAJOR, 1);
@@ -98,7 +100,8 @@ static int check_start(const uint8_t *header, uint64_t available) {
     return major == 1 && available >= SG_IMAGE_HEADER ? SAGGAR_OK : SAGGAR_ECORRUPT;
 }
 
-int sg_image_header_read(const uint8_t *header, uint64_t available, uint64_t file_size, struct sg_image_layout *out) {
+int sg_image_header_read(const uint8_t *header, uint64_t available, uint64_t file_size,
+                         struct sg_image_layout *out) {
     int err = check_start(header, available);
     if (err != SAGGAR_OK)
         return err;
@@ -128,7 +131,8 @@ size_t sg_image_block_size(const struct sg_image_layout *l, uint64_t i) {
     return left < SG_IMAGE_BLOCK ? (size_t)left : SG_IMAGE_BLOCK;
 }
 
-int sg_image_root(const uint8_t header[SG_IMAGE_HEADER], const uint8_t *list, uint64_t blocks, uint8_t root[32]) {
+int sg_image_root(const uint8_t header[SG_IMAGE_HEADER], const uint8_t *list, uint64_t blocks,
+                  uint8_t root[32]) {
     uint8_t blank[SG_IMAGE_HEADER];
     memcpy(blank, header, sizeof blank);
     memset(blank + AT_ROOT, 0, AT_ZERO - AT_ROOT);
@@ -149,8 +153,8 @@ static bool has_records(const uint8_t *data, size_t size) {
     return size >= 4 && sg_load32(data) != 0;
 }
 
-static int section_of(const struct sg_entry_view *v, uint16_t kind, enum sg_strength strength, const uint8_t **data,
-                      size_t *size, uint8_t **owned) {
+static int section_of(const struct sg_entry_view *v, uint16_t kind, enum sg_strength strength,
+                      const uint8_t **data, size_t *size, uint8_t **owned) {
     struct sg_section s;
     *owned = NULL;
     int err = sg_entry_find(v, kind, NULL, &s);
@@ -158,11 +162,13 @@ static int section_of(const struct sg_entry_view *v, uint16_t kind, enum sg_stre
 }
 
 static uint8_t arch_byte(uint8_t arch) {
-    return arch == SAGGAR_ARCH_ANY || arch == SAGGAR_ARCH_X86_64 || arch == SAGGAR_ARCH_AARCH64 ? arch
-                                                                                                 : SAGGAR_ARCH_OTHER;
+    return arch == SAGGAR_ARCH_ANY || arch == SAGGAR_ARCH_X86_64 || arch == SAGGAR_ARCH_AARCH64
+               ? arch
+               : SAGGAR_ARCH_OTHER;
 }
 
-int sg_image_row(const struct sg_entry_view *v, enum sg_strength strength, uint64_t offset, uint8_t row[SG_IMAGE_ROW]) {
+int sg_image_row(const struct sg_entry_view *v, enum sg_strength strength, uint64_t offset,
+                 uint8_t row[SG_IMAGE_ROW]) {
     memset(row, 0, SG_IMAGE_ROW);
     memcpy(row + SG_ROW_KEY, v->key, 32);
     memcpy(row + SG_ROW_IDENTITY, v->identity, 32);

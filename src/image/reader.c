@@ -1,10 +1,11 @@
 /*
  * Images as a tier: open, find, each. See image.h and docs/FORMAT.md section 5.
  *
- * One `struct image` owns the bytes and two bitmaps: blocks whose digest was checked, entries whose head was. Bits are
- * only ever set, with release order after the check and read with acquire order, so threads may check the same thing
- * twice but never use what is unchecked. The structure is counted: once for the opener, once for each candidate held.
- * After open nothing here makes a system call or allocates, and a second touch digests nothing.
+ * One `struct image` owns the bytes and two bitmaps: blocks whose digest was checked, entries whose head was.
+ * Bits are only ever set, with release order after the check and read with acquire order, so threads may
+ * check the same thing twice but never use what is unchecked. The structure is counted: once for the opener,
+ * once for each candidate held. After open nothing here makes a system call or allocates, and a second touch
+ * digests nothing.
  */
 #include "image/image.h"
 
@@ -35,7 +36,8 @@ struct image {
 
 typedef void fault_fn(void *context, saggar_reason reason, const char *detail);
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+/* ---- Memory
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Anonymous memory, zero, page-aligned, and not touched before it is used. */
 static void *pages(size_t size) {
@@ -98,7 +100,8 @@ static void unref(struct image *im) {
     free(im);
 }
 
-/* ---- What was checked -------------------------------------------------------------------------------------------- */
+/* ---- What was checked
+ * -------------------------------------------------------------------------------------------- */
 
 static inline bool bit(_Atomic uint64_t *bits, uint64_t i) {
     return (atomic_load_explicit(&bits[i / 64], memory_order_acquire) >> (i % 64)) & 1;
@@ -118,7 +121,8 @@ static __attribute__((noinline)) bool check_block(struct image *im, uint64_t i) 
     return true;
 }
 
-/* True if the blocks that hold bytes [at, at + n) of the file are sound; n > 0, and it lies before the block list. */
+/* True if the blocks that hold bytes [at, at + n) of the file are sound; n > 0, and it lies before the block
+ * list. */
 static inline bool sound(struct image *im, uint64_t at, uint64_t n) {
     uint64_t last = (at + n - 1 - SG_IMAGE_HEADER) / SG_IMAGE_BLOCK;
     for (uint64_t i = (at - SG_IMAGE_HEADER) / SG_IMAGE_BLOCK; i <= last; i++) {
@@ -159,7 +163,8 @@ static void view_of(const struct image *im, uint64_t i, struct sg_entry_view *v)
     v->sections = sg_load32(v->core + 12);
 }
 
-/* ---- Finding ----------------------------------------------------------------------------------------------------- */
+/* ---- Finding
+ * ----------------------------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void report(struct image *im, fault_fn *fault, void *context, int err,
                                              const char *what) {
@@ -201,7 +206,8 @@ static void fill(struct image *im, uint64_t i, struct sg_candidate *c) {
 }
 
 static int image_find(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
-                      struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n, fault_fn *fault, void *context) {
+                      struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n, fault_fn *fault,
+                      void *context) {
     struct image *im = (struct image *)tier;
     uint64_t lo, hi;
     *n = 0;
@@ -245,8 +251,8 @@ static void image_release(struct sg_candidate *c) {
 }
 
 static int image_each(struct sg_tier *tier,
-                      int (*each)(void *context, int error, const struct sg_entry_view *view, const uint8_t *annex,
-                                  size_t annex_size, const char *name),
+                      int (*each)(void *context, int error, const struct sg_entry_view *view,
+                                  const uint8_t *annex, size_t annex_size, const char *name),
                       void *context) {
     struct image *im = (struct image *)tier;
     int result = 0;
@@ -270,7 +276,8 @@ static void image_close(struct sg_tier *tier) {
     unref((struct image *)tier);
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+/* ---- Opening
+ * ----------------------------------------------------------------------------------------------------- */
 
 static const struct sg_tier_ops image_ops = {
     .kind = "image",
@@ -315,14 +322,31 @@ static int open_bytes(struct image *im, int fd) {
     return err == SAGGAR_OK ? make_bits(im) : err;
 }
 
-static int open_file(struct image *im, const char *path) {
+static int open_file(struct image *im, const char *path, const char *prefix, char *why, size_t n) {
+    struct sg_trust_verdict verdict;
     int fd;
+    int err = sg_trust_check(path, prefix, &verdict);
+    if (err == SAGGAR_OK && !verdict.trusted)
+        err = SAGGAR_EUNTRUSTED;
+    if (err != SAGGAR_OK) {
+        snprintf(why, n, "%s", err == SAGGAR_ENOTFOUND ? saggar_strerror(err) : verdict.reason);
+        return err;
+    }
     do {
         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return sg_err_from_errno(errno);
-    int err = open_bytes(im, fd);
+    err = sg_trust_check_fd(fd, prefix, &verdict); /* of the file that is read from here on */
+    if (err == SAGGAR_EINVAL)
+        err = SAGGAR_ENOTSAGGAR;
+    if (err == SAGGAR_OK && !verdict.trusted) {
+        snprintf(why, n, "%s", verdict.reason);
+        err = SAGGAR_EUNTRUSTED;
+    }
+    im->tier.trusted = err == SAGGAR_OK;
+    if (err == SAGGAR_OK)
+        err = open_bytes(im, fd);
     close(fd);
     return err;
 }
@@ -334,6 +358,10 @@ static void leave_out(struct image *im, const char *why) {
 }
 
 int sg_image_open(const char *path, struct sg_tier **out) {
+    return sg_image_open_under(path, NULL, out);
+}
+
+int sg_image_open_under(const char *path, const char *prefix, struct sg_tier **out) {
     char why[SAGGAR_DETAIL_SIZE] = "";
     if (path == NULL || path[0] == '\0')
         return SAGGAR_EINVAL;
@@ -345,10 +373,7 @@ int sg_image_open(const char *path, struct sg_tier **out) {
     im->tier.path = strdup(path);
     im->tier.note = strdup("");
     if (im->tier.path != NULL && im->tier.note != NULL) {
-        int err = sg_trust_path(path, why, sizeof why);
-        im->tier.trusted = err == SAGGAR_OK;
-        if (err == SAGGAR_OK)
-            err = open_file(im, path);
+        int err = open_file(im, path, prefix, why, sizeof why);
         if (err == SAGGAR_OK) {
             im->tier.active = true;
             im->tier.entries = im->l.entries;
@@ -374,7 +399,8 @@ int sg_image_info(struct sg_tier *tier, struct sg_image_info *out) {
     memcpy(out->root, im->bytes.base + SG_IMAGE_ROOT, 32);
     if (im->l.provenance_size == 0)
         return SAGGAR_OK;
-    if (!sound(im, im->l.provenance, im->l.provenance_size))
+    if (!sound(im, im->l.provenance, im->l.provenance_size) ||
+        saggar_value_check(im->bytes.base + im->l.provenance, (size_t)im->l.provenance_size) != SAGGAR_OK)
         return SAGGAR_ECORRUPT;
     out->provenance = im->bytes.base + im->l.provenance;
     out->provenance_size = (size_t)im->l.provenance_size;

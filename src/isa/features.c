@@ -41,6 +41,21 @@ void sg_features_scanned(saggar_arch arch, saggar_features *set) {
     }
 }
 
+void sg_features_required(saggar_arch arch, saggar_provenance provenance, saggar_features *set) {
+    switch (provenance) {
+    case SAGGAR_PROVENANCE_NONE:
+    case SAGGAR_PROVENANCE_SCANNED:
+        sg_features_scanned(arch, set);
+        break;
+    case SAGGAR_PROVENANCE_DECLARED:
+        sg_features_needed(arch, false, set);
+        break;
+    case SAGGAR_PROVENANCE_ASSUMED:
+        sg_features_needed(arch, true, set);
+        break;
+    }
+}
+
 unsigned sg_features_width(saggar_arch arch, const saggar_features *set) {
     const struct sg_isa_table *table = sg_isa_table(arch);
     unsigned width = 0;
@@ -278,6 +293,7 @@ int sg_target_parse(saggar_arch arch, const char *text, const saggar_features *n
                     char *why, size_t size) {
     const struct sg_isa_table *table = sg_isa_table(arch);
     const char *rest = text, *model = "";
+    bool named = false;
     size_t model_size = 0;
     saggar_features set;
     if (table == NULL) {
@@ -291,10 +307,10 @@ int sg_target_parse(saggar_arch arch, const char *text, const saggar_features *n
         model = "native";
         model_size = 6;
     } else if (*rest != '+') {
-        next_item(&rest, &model, &model_size);
+        named = next_item(&rest, &model, &model_size);
     }
     int err = model_set(table, model, model_size, native, &set);
-    if (err != SAGGAR_OK || (model_size == 0 && *text == '\0')) {
+    if (err != SAGGAR_OK || (named && model_size == 0)) {
         snprintf(why, size, "no processor or level is called '%.*s'",
                  (int)(model_size < 80 ? model_size : 80), model);
         return SAGGAR_ENOTFOUND;

@@ -128,7 +128,7 @@ class Arch:
             closed = self.closure(feature.name, feature.implies)
             if feature.name in closed:
                 fail(feature.name, "implies itself")
-                if any(fnmatch.fnmatchcase(feature.name, p) for p in self.patterns):
+            if any(fnmatch.fnmatchcase(feature.name, p) for p in self.patterns):
                 fail(feature.name, "matches a name without a bit")
         for name, members in self.groups:
             self.closure(name, set(members))

@@ -57,19 +57,50 @@ static uint64_t probe_xcr0(void) {
     return xcr0;
 }
 
-static bool probe_holds(const struct sg_isa_probe *probe, uint64_t context) {
-    uint32_t reg[4];
-    if ((context & probe->xcr0) != probe->xcr0 ||
-        __get_cpuid_max(probe->leaf & 0x80000000u, NULL) < probe->leaf) {
-        return false;
-    }
-    if (probe->subleaf > 0 && probe->leaf != 0xd) {
-        __cpuid_count(probe->leaf, 0, reg[0], reg[1], reg[2], reg[3]);
-        if (reg[0] < probe->subleaf) { /* EAX of subleaf 0 is the last subleaf */
-            return false;
+/* Every CPUID instruction costs a virtual machine a trip to its host, so each leaf is asked for once. */
+struct probing {
+    uint64_t xcr0;
+    size_t n;
+    struct {
+        uint32_t leaf, subleaf, reg[4];
+    } known[32];
+};
+
+static void probing_start(struct probing *p) {
+    p->xcr0 = probe_xcr0();
+    p->n = 0;
+}
+
+/* The registers of a leaf; false if there is no such leaf. */
+static bool ask(struct probing *p, uint32_t leaf, uint32_t subleaf, uint32_t reg[4]) {
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->known[i].leaf == leaf && p->known[i].subleaf == subleaf) {
+            memcpy(reg, p->known[i].reg, sizeof p->known[i].reg);
+            return true;
         }
     }
-    __cpuid_count(probe->leaf, probe->subleaf, reg[0], reg[1], reg[2], reg[3]);
+    uint32_t base[4] = {0};
+    if (leaf != (leaf & 0x80000000u) && (!ask(p, leaf & 0x80000000u, 0, base) || base[0] < leaf)) {
+        return false;
+    }
+    if (subleaf > 0 && leaf != 0xd && (!ask(p, leaf, 0, base) || base[0] < subleaf)) {
+        return false; /* EAX of subleaf 0 is the last subleaf */
+    }
+    __cpuid_count(leaf, subleaf, reg[0], reg[1], reg[2], reg[3]);
+    if (p->n < sizeof p->known / sizeof p->known[0]) {
+        p->known[p->n].leaf = leaf;
+        p->known[p->n].subleaf = subleaf;
+        memcpy(p->known[p->n++].reg, reg, sizeof p->known[0].reg);
+    }
+    return true;
+}
+
+static bool probe_holds(void *context, const struct sg_isa_probe *probe) {
+    struct probing *p = context;
+    uint32_t reg[4];
+    if ((p->xcr0 & probe->xcr0) != probe->xcr0 || !ask(p, probe->leaf, probe->subleaf, reg)) {
+        return false;
+    }
     uint32_t value = reg[probe->reg];
     return probe->least != 0 ? (value & 0xff) >= probe->least : (value >> probe->bit & 1) != 0;
 }
@@ -81,11 +112,15 @@ static bool probe_holds(const struct sg_isa_probe *probe, uint64_t context) {
 #define AT_HWCAP3 29
 #endif
 
-static uint64_t probe_xcr0(void) {
-    return 0;
+struct probing {
+    int none;
+};
+
+static void probing_start(struct probing *p) {
+    p->none = 0;
 }
 
-static bool probe_holds(const struct sg_isa_probe *probe, uint64_t context) {
+static bool probe_holds(void *context, const struct sg_isa_probe *probe) {
     static const unsigned long kinds[] = {AT_HWCAP, AT_HWCAP2, AT_HWCAP3};
     (void)context;
     return probe->leaf < 3 && (getauxval(kinds[probe->leaf]) >> probe->bit & 1) != 0;
@@ -93,23 +128,27 @@ static bool probe_holds(const struct sg_isa_probe *probe, uint64_t context) {
 
 #else
 
-static uint64_t probe_xcr0(void) {
-    return 0;
+struct probing {
+    int none;
+};
+
+static void probing_start(struct probing *p) {
+    p->none = 0;
 }
 
-static bool probe_holds(const struct sg_isa_probe *probe, uint64_t context) {
-    (void)probe;
+static bool probe_holds(void *context, const struct sg_isa_probe *probe) {
     (void)context;
+    (void)probe;
     return false;
 }
 #endif
 
-static void probe_features(const struct sg_isa_table *table, saggar_features *out) {
+void sg_host_decide(const struct sg_isa_table *table, sg_host_holds *holds, void *context,
+                    saggar_features *out) {
     saggar_features asked = {{0}}, failed = {{0}};
-    uint64_t xcr0 = probe_xcr0();
     for (size_t i = 0; i < table->n_probes; i++) {
         const struct sg_isa_probe *probe = &table->probes[i];
-        saggar_features *set = probe_holds(probe, xcr0) ? &asked : &failed;
+        saggar_features *set = holds(context, probe) ? &asked : &failed;
         set->word[probe->feature / 64] |= (uint64_t)1 << (probe->feature % 64);
     }
     sg_features_remove(&asked, &failed);
@@ -146,7 +185,9 @@ static void probe_host(struct host *host) {
     memset(host, 0, sizeof *host);
     const struct sg_isa_table *table = sg_isa_table(saggar_host_arch());
     if (table != NULL) {
-        probe_features(table, &host->all);
+        struct probing probing;
+        probing_start(&probing);
+        sg_host_decide(table, probe_holds, &probing, &host->all);
     }
     host->active = host->all;
     apply_ceiling(host);

@@ -1,34 +1,46 @@
 /*
  * The store: a writable directory of entries, one file each (docs/FORMAT.md section 4.4).
  *
- * reader.c   the tier: open, find, each, discard. A file is read into private memory, and that very memory is handed out.
- * writer.c   publish: temporary file, link to the first free slot.
- * gc.c       size and age bounds, litter.
+ * reader.c   the tier: open, find, each, discard. A file is read into private memory, and that very memory is
+ * handed out. writer.c   publish: temporary file, link to the first free slot. gc.c       size and age
+ * bounds, litter.
  *
- * No descriptor is kept between calls: paths are absolute, so a program may change its directory, close all descriptors
- * or fork. A store may be removed while it is in use: finds miss, and the next publish makes it again.
+ * No descriptor is kept between calls: paths are absolute, so a program may change its directory, close all
+ * descriptors or fork. A store may be removed while it is in use: finds miss, and the next publish makes it
+ * again.
  */
 #ifndef SG_STORE_STORE_H
 #define SG_STORE_STORE_H
 
+#include <dirent.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
 #include "entry/tier.h"
 
 /**
- * Opens a store as a tier. Always gives a tier (unless ENOMEM, or EINVAL for an empty path): one that cannot be used has
- * active == false and a note. A directory that is not there yet is made, 0700, by the first publish. Makes nothing.
+ * Opens a store as a tier. Always gives a tier (unless ENOMEM, or EINVAL for an empty path): one that cannot
+ * be used has active == false and a note. A directory that is not there yet is made, 0700, by the first
+ * publish. Makes nothing.
  */
 int sg_store_open(const char *path, bool read_only, struct sg_tier **out);
 
-/* ---- Collecting ------------------------------------------------------------------------------------------------------ */
+/** Makes the directory and its v1, as the first publish would: for claims, which come before it. `tier` is a store. */
+int sg_store_make(struct sg_tier *tier);
+
+/* ---- Collecting
+ * ------------------------------------------------------------------------------------------------------ */
 
 #define SG_GC_UNBOUNDED UINT64_MAX
 #define SG_STORE_DEFAULT_SIZE (UINT64_C(5) << 30)
 
 struct sg_gc_options {
-    uint64_t max_bytes;    /**< the oldest entries go until the rest is no larger; SG_GC_UNBOUNDED */
-    uint64_t max_age;      /**< seconds; entries published longer ago go; SG_GC_UNBOUNDED */
-    uint64_t litter_age;   /**< seconds; unfinished files older than that go (3600). 0: at once, if their process is gone */
-    bool dry_run;          /**< only count what would go */
+    uint64_t max_bytes;  /**< the oldest entries go until the rest is no larger; SG_GC_UNBOUNDED */
+    uint64_t max_age;    /**< seconds; entries published longer ago go; SG_GC_UNBOUNDED */
+    uint64_t litter_age; /**< seconds; unfinished files older than that go (3600). 0: at once, if their
+                            process is gone */
+    bool dry_run;        /**< only count what would go */
 };
 
 struct sg_gc_stats {
@@ -39,23 +51,23 @@ struct sg_gc_stats {
     uint64_t failed;                         /**< could not be removed or looked at */
 };
 
-/** Defaults: SAGGAR_SIZE or 5 GiB, no age bound, litter older than an hour. EINVAL: SAGGAR_SIZE is no size (5 GiB then). */
+/** Defaults: SAGGAR_SIZE or 5 GiB, no age bound, litter older than an hour. EINVAL: SAGGAR_SIZE is no size (5
+ * GiB then). */
 int sg_gc_options_init(struct sg_gc_options *options);
 
 /**
- * Collects. Safe beside readers, writers and other collectors; judges by modification times, never by link counts, and
- * takes a time in the future for now. ENOTFOUND: no store there (nothing to do). EUNTRUSTED, EACCESS, EIO, ENOMEM.
- * `stats` is filled in as far as it came, also on failure.
+ * Collects. Safe beside readers, writers and other collectors; judges by modification times, never by link
+ * counts, and takes a time in the future for now. ENOTFOUND: no store there (nothing to do). EUNTRUSTED,
+ * EACCESS, EIO, ENOMEM. `stats` is filled in as far as it came, also on failure.
  */
 int sg_store_gc(const char *path, const struct sg_gc_options *options, struct sg_gc_stats *stats);
 
-/** "5G", "512MiB", "1000000": a number and an optional K, M, G or T (powers of 1024), with or without "B" or "iB". EINVAL. */
+/** "5G", "512MiB", "1000000": a number and an optional K, M, G or T (powers of 1024), with or without "B" or
+ * "iB". EINVAL. */
 int sg_size_parse(const char *text, uint64_t *out);
 
-/* ---- Shared inside the store ------------------------------------------------------------------------------------------ */
-
-#include <stdatomic.h>
-#include <sys/types.h>
+/* ---- Shared inside the store
+ * ------------------------------------------------------------------------------------------ */
 
 /** Room for the path of any file of a store: root "/v1/ab/" key "." slot. */
 #define SG_STORE_TAIL 80u
@@ -67,7 +79,7 @@ int sg_size_parse(const char *text, uint64_t *out);
 struct sg_store {
     struct sg_tier tier;
     _Atomic unsigned refs; /**< the opener's and one for each file that is held */
-    char *root; /**< absolute; no trailing slash */
+    char *root;            /**< absolute; no trailing slash */
     size_t root_size;
     bool read_only;
     _Atomic uint64_t paused_until; /**< CLOCK_MONOTONIC ns; no publish before that */
@@ -76,27 +88,37 @@ struct sg_store {
 
 /** One store file in private memory. */
 struct sg_store_file {
-    uint8_t *data; /**< aligned to 64; NULL: see `error` */
+    uint8_t *data; /**< malloc'd, aligned to 64; NULL unless all of it was read */
     size_t size;
-    dev_t dev;
+    dev_t dev; /**< set as soon as the file was looked at, also where it could not be read */
     ino_t ino;
-    int64_t mtime; /**< seconds */
     uint64_t stamp; /**< mixes inode, size and change time: another file has another stamp */
 };
 
+/** The store's directory, for calls: never "". */
+const char *sg_store_root(const struct sg_store *store);
 /** The name of a slot's file. */
 void sg_store_name(const uint8_t key[32], unsigned slot, char out[SG_STORE_NAME]);
 /** True if `name` is a slot's file name; its key and slot. */
 bool sg_store_name_parse(const char *name, uint8_t key[32], unsigned *slot);
 /**
- * Reads a store file whole. ENOTFOUND: not there. EUNTRUSTED: a symbolic link, or another user's. ENOTSAGGAR: no regular
- * file. Else an error of the system, with errno. `*opened` tells whether the file could be opened at all.
+ * Reads a store file whole. ENOTFOUND: not there. EUNTRUSTED: a symbolic link, or another user's. ENOTSAGGAR:
+ * no regular file. ECORRUPT: empty, or cut while it was read. Else an error of the system. `*opened`: there
+ * is something under the name.
  */
 int sg_store_read(int dirfd, const char *path, struct sg_store_file *out, bool *opened);
 
-int sg_store_publish(struct sg_tier *tier, const uint8_t key[32], const uint8_t identity[32], const struct sg_buf *core,
-                     const struct sg_buf *annex);
-/** After a publish: rarely, and only when a look at one folder says that the bound is exceeded. Fails silently. */
+/** opendir() that follows no link in the last component and leaks no descriptor. NULL: errno. */
+DIR *sg_store_opendir(int dirfd, const char *path);
+/** Unlinks `path` if it is still the file that was read. */
+void sg_store_unlink_same(int dirfd, const char *path, const struct sg_store_file *file);
+/** True if what `st` describes belongs to root or this user, and nobody else may write to it. */
+bool sg_store_owner_ok(const struct stat *st);
+
+int sg_store_publish(struct sg_tier *tier, const uint8_t key[32], const uint8_t identity[32],
+                     const struct sg_buf *core, const struct sg_buf *annex);
+/** After a publish: rarely, and only when a look at one folder says that the bound is exceeded. Fails
+ * silently. */
 void sg_store_gc_auto(struct sg_store *store, const uint8_t key[32]);
 
 #endif

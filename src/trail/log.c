@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,20 +72,30 @@ static int open_log(int *dirfd) {
     return fd;
 }
 
-/* True if n more bytes fit; else the log is set aside, unless somebody did that since it was opened. */
-static bool fits(int dirfd, int fd, size_t n) {
-    struct stat st, now;
+/* Sets a full log aside, if it still stands there under its name. The lock keeps a second process from doing
+ * the same to the new log; whoever does not get it appends to the old one. */
+static bool set_aside(int dirfd, int fd, const struct stat *st) {
+    struct stat now;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return false;
+    if (fstatat(dirfd, "misses.log", &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == st->st_ino &&
+        now.st_dev == st->st_dev)
+        renameat(dirfd, "misses.log", dirfd, "misses.log.1");
+    return true;
+}
+
+enum room { NONE, FITS, FULL };
+
+static enum room room_for(int dirfd, int fd, size_t n) {
+    struct stat st;
     struct rlimit limit;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || getrlimit(RLIMIT_FSIZE, &limit) != 0)
-        return false;
+        return NONE;
+    if ((uint64_t)st.st_size + n > SG_TRAIL_LOG_MAX && set_aside(dirfd, fd, &st))
+        return FULL;
     if (limit.rlim_cur != RLIM_INFINITY && (uint64_t)st.st_size + n > limit.rlim_cur)
-        return false;
-    if ((uint64_t)st.st_size + n <= SG_TRAIL_LOG_MAX)
-        return true;
-    if (fstatat(dirfd, "misses.log", &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == st.st_ino &&
-        now.st_dev == st.st_dev)
-        renameat(dirfd, "misses.log", dirfd, "misses.log.1");
-    return false;
+        return NONE; /* SIGXFSZ would end the program */
+    return (uint64_t)st.st_size > 2 * (uint64_t)SG_TRAIL_LOG_MAX ? NONE : FITS;
 }
 
 bool sg_trail_log_append(const saggar_trail_event *event) {
@@ -94,11 +105,13 @@ bool sg_trail_log_append(const saggar_trail_event *event) {
     if (bytes == NULL)
         return false;
     sg_trail_put(bytes, event, (uint32_t)getpid());
-    for (int i = 0; i < 2 && !done; i++) {
+    enum room room = FULL;
+    for (int i = 0; i < 4 && room == FULL; i++) {
         int dirfd, fd = open_log(&dirfd);
         if (fd < 0)
             break;
-        if (fits(dirfd, fd, n))
+        room = room_for(dirfd, fd, n);
+        if (room == FITS)
             done = write(fd, bytes, n) == (ssize_t)n;
         close(fd);
         close(dirfd);

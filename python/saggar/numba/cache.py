@@ -1,0 +1,207 @@
+"""The object that stands in for Numba's own cache of one function (`numba.core.caching._Cache`).
+
+A lookup never raises, except under SAGGAR_MODE=require. On a miss the key is claimed, so that other processes wait
+instead of compiling the same; the claim belongs to the frame of the running compilation, which gives it back whatever
+happens.
+"""
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from numba.core import sigutils
+from numba.core.caching import _Cache
+from numba.core.errors import NumbaWarning
+
+from .. import _saggar
+from . import names, payload, process, recipe, target
+
+
+class FunctionCache(_Cache):
+    """Compile results of a dispatcher (`kind` "function"), a C callback ("cfunc") or a ufunc's kernel ("ufunc")."""
+
+    def __init__(self, owner: Any, kind: str, python: Any) -> None:
+        self._owner = owner
+        self._kind = kind
+        self._python = python
+        self._enabled = True
+        self._fresh: set[bytes] = set()  # keys to compile again: recompile() was called
+        self._served: set[bytes] = set()
+
+    @property
+    def cache_path(self) -> str:
+        return process.store_path()
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def flush(self) -> None:
+        """What was served or stored so far is compiled again when it is asked for."""
+        self._fresh |= self._served
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        if not self._enabled:
+            return None
+        try:
+            return self._load(sig, target_context)
+        except Required:
+            raise
+        except Exception as error:
+            process.fault(f"looking up: {type(error).__name__}: {error}", self._text())
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        frame = self._frame()
+        if frame is None or frame.pending is None:
+            return
+        try:
+            self._save(frame, data)
+        except Exception as error:
+            process.fault(f"storing: {type(error).__name__}: {error}", self._text())
+        finally:
+            frame.close()
+
+    def _text(self) -> str:
+        return process.group_text(str(getattr(self._python, "__module__", "")), self._python.__qualname__)
+
+    def _frame(self) -> process.Frame | None:
+        frames = process.frames()
+        return frames[-1] if frames and frames[-1].owner is self._owner else None
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        cache = process.cache()
+        frame = self._frame()
+        if cache is None or frame is None:
+            self._missed(None, "disabled", "the cache cannot be opened")
+            return None
+        args, return_type = sigutils.normalize_signature(sig)
+        try:
+            request = recipe.Request(self._owner, self._kind, tuple(args), return_type)
+        except _saggar.Uncacheable as error:
+            frame.pending = Refusal(str(error))
+            self._missed(None, "uncacheable", str(error))
+            return None
+        again = request.key in self._fresh
+        if not again:
+            found = self._find(cache, request, target_context)
+            if found is not None:
+                return found
+        frame.claim = cache.claim(request.key)
+        if frame.claim.waited > 0:
+            process.report("waited", value=int(frame.claim.waited * 1e9), key=request.key, group=request.text(),
+                           reason="claim-timeout" if frame.claim.outcome == "none" else "none")
+        reason, detail = ("recompile", "") if again else self._last
+        if not again and frame.claim.outcome == "freed":
+            found = self._find(cache, request, target_context)
+            if found is not None:
+                frame.close()
+                return found
+            reason, detail = self._last
+        process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=request.key,
+                       group=request.text(), detail=detail or request.detail(), blob=request.recipe)
+        self._demand(request.detail(), reason, detail)
+        frame.pending = request
+        frame.started = process.now()
+        return None
+
+    _last = ("absent", "")
+
+    def _find(self, cache: Any, request: recipe.Request, target_context: Any) -> Any:
+        entry, reason, detail = cache.find(request.key, payload.resolver)
+        self._last = (reason, detail)
+        if entry is None:
+            return None
+        try:
+            result = payload.load(entry, request, self._python, target_context)
+        except payload.Refused as error:
+            self._last = (error.reason, error.detail)
+        except Exception as error:
+            self._last = ("load-failed", f"{type(error).__name__}: {error}"[:400])
+            entry.reject()
+        else:
+            self._served.add(request.key)
+            process.report("hit", flags=process.flags() | _saggar.FLAG_CACHEABLE, key=request.key,
+                           group=request.text(), detail=entry.tier)
+            wrappers_of[result.fndesc.mangled_name] = request
+            return result
+        return None
+
+    def _missed(self, key: bytes | None, reason: str, detail: str) -> None:
+        process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=key,
+                       group=self._text(), detail=detail)
+        self._demand("", reason, detail)
+
+    def _demand(self, sig: str, reason: str, detail: str) -> None:
+        if process.required():
+            python = self._python
+            raise Required(f"SAGGAR_MODE=require: {python.__module__}.{python.__qualname__}{sig} would be compiled: "
+                           f"{reason}{': ' + detail if detail else ''}")
+
+    def _save(self, frame: process.Frame, cres: Any) -> None:
+        pending = frame.pending
+        if isinstance(pending, Refusal):
+            self._not_stored(pending.why)
+            return
+        self._warn(cres)
+        try:
+            parts, symbols = payload.build(pending, cres)
+        except _saggar.Uncacheable as error:
+            self._not_stored(str(error), pending.key)
+            return
+        wrappers_of[cres.fndesc.mangled_name] = pending
+        publish(pending, pending, parts, symbols, cres.codegen, frame.started)
+        self._served.add(pending.key)
+
+    def _not_stored(self, why: str, key: bytes | None = None) -> None:
+        process.report("not-stored", flags=process.flags(), reason="uncacheable", key=key, group=self._text(), detail=why)
+
+    def _warn(self, cres: Any) -> None:
+        """Numba's own warning about a function that can never be cached."""
+        if any(not lifted.can_cache for lifted in cres.lifted):
+            why = "as it uses lifted code"
+        elif cres.library.has_dynamic_globals:
+            why = "as it uses dynamic globals (such as ctypes pointers and large global arrays)"
+        else:
+            return
+        code = self._python.__code__
+        warnings.warn_explicit(f'Cannot cache compiled function "{cres.fndesc.qualname.split(".")[-1]}" {why}',
+                               NumbaWarning, code.co_filename, code.co_firstlineno)
+
+
+class Refusal:
+    """Stands where a request would: the function has no key."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+class Required(RuntimeError):
+    """SAGGAR_MODE=require: something cacheable would be compiled."""
+
+
+# Kernels known to the cache, by symbol name: what their loop wrappers are keyed by.
+wrappers_of: dict[str, recipe.Request] = {}
+
+
+def publish(keyed: Any, request: recipe.Request, parts: dict[str, bytes], symbols: list[str], codegen: Any,
+            started: int) -> None:
+    """Publishes an entry and says so; what goes wrong is counted."""
+    cache = process.cache()
+    try:
+        cache.publish(keyed.recipe, group=request.group(), parts=parts, features=target.features(codegen),
+                      symbols=symbols, seconds=(process.now() - started) / 1e9 if started else None)
+    except _saggar.SaggarError as error:
+        process.report("not-stored", flags=process.flags(), reason="publish-failed", key=keyed.key,
+                       group=request.text(), detail=f"{error.name}: {error}")
+    else:
+        process.report("published", flags=process.flags(), key=keyed.key, group=request.text())
+
+
+def forget_names() -> None:
+    """For tests."""
+    names.known.clear()

@@ -1,0 +1,130 @@
+"""What a code object computes, without where it was written.
+
+`facts(code)` gives a digest of everything in a code object that can decide the compiled code (not the file name, the
+line numbers, or the docstring) and the names that it reads from outside. Both follow from the code object alone, so
+they are kept for the life of the process.
+"""
+from __future__ import annotations
+
+import dis
+import sys
+from types import CodeType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from .. import _saggar
+
+_NEW = sys.version_info >= (3, 11)
+_ATTR_SHIFT = 1 if sys.version_info >= (3, 12) else 0
+_EXTENDED = dis.opmap["EXTENDED_ARG"]
+_CACHE = dis.opmap.get("CACHE", -1)
+_GLOBAL = {dis.opmap[n] for n in ("LOAD_GLOBAL",) if n in dis.opmap}
+_NAME = {dis.opmap[n] for n in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if n in dis.opmap}
+_DEREF = {dis.opmap[n] for n in ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_CLOSURE") if n in dis.opmap}
+_ATTR = {dis.opmap[n] for n in ("LOAD_ATTR",)}
+_METHOD = {dis.opmap[n] for n in ("LOAD_METHOD",) if n in dis.opmap}
+_CONST = {dis.opmap[n] for n in ("LOAD_CONST", "RETURN_CONST") if n in dis.opmap}
+
+
+class Facts:
+    """`reads`: (is a free variable, name, attributes read from it directly), in order of first appearance."""
+
+    __slots__ = ("digest", "reads", "names")
+
+    def __init__(self, digest: bytes, reads: tuple[tuple[bool, str, tuple[str, ...]], ...], names: tuple[str, ...]):
+        self.digest = digest
+        self.reads = reads
+        self.names = names
+
+
+_memo: WeakKeyDictionary[CodeType, Facts] = WeakKeyDictionary()
+
+
+def facts(code: CodeType) -> Facts:
+    """The facts of a code object. Raises Uncacheable for a constant without encoding."""
+    known = _memo.get(code)
+    if known is None:
+        reads: dict[tuple[bool, str, tuple[str, ...]], None] = {}
+        names: dict[str, None] = {}
+        digest = _digest(code, reads, names, set(code.co_freevars))
+        known = _memo[code] = Facts(digest, tuple(reads), tuple(names))
+    return known
+
+
+def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free: set[str]) -> bytes:
+    constants_read = _scan(code, reads, free)
+    names.update(dict.fromkeys(code.co_names))
+
+    def constant(index: int, value: object) -> object:
+        if index == 0 and type(value) is str and 0 not in constants_read:
+            return None  # the docstring
+        return value
+
+    def other(value: object) -> object:
+        if isinstance(value, CodeType):
+            return _saggar.Digest("code", _digest(value, reads, names, free))
+        if value is Ellipsis:
+            return _saggar.Record("ellipsis", ())
+        if isinstance(value, slice):
+            return _saggar.Record("slice", (("start", value.start), ("stop", value.stop), ("step", value.step)))
+        raise _saggar.Uncacheable(f"constant of type {type(value).__qualname__} in {code.co_name}")
+
+    record = _saggar.Record("code", (
+        ("name", code.co_name),
+        ("arguments", (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)),
+        ("flags", code.co_flags),
+        ("code", code.co_code),
+        ("constants", tuple(constant(i, value) for i, value in enumerate(code.co_consts))),
+        ("names", code.co_names),
+        ("variables", code.co_varnames),
+        ("free", code.co_freevars),
+        ("cells", code.co_cellvars),
+        ("exceptions", getattr(code, "co_exceptiontable", b"")),
+    ))
+    return _saggar.sha256(_saggar.encode(record, other))
+
+
+def _scan(code: CodeType, reads: dict[Any, None], free: set[str]) -> set[int]:
+    """Adds what the code reads by name to `reads`; returns the indexes of the constants that it loads."""
+    raw, names = code.co_code, code.co_names
+    constants: set[int] = set()
+    chain: list[str] | None = None
+    root: tuple[bool, str] = (False, "")
+
+    def flush() -> None:
+        if chain is not None:
+            reads[(root[0], root[1], tuple(chain))] = None
+
+    extended = 0
+    for at in range(0, len(raw), 2):
+        op, arg = raw[at], raw[at + 1] | extended
+        if op == _EXTENDED:
+            extended = arg << 8
+            continue
+        extended = 0
+        if op == _CACHE:
+            continue
+        if op in _ATTR or op in _METHOD:
+            if chain is not None:
+                chain.append(names[arg >> _ATTR_SHIFT if op in _ATTR else arg])
+            continue
+        flush()
+        chain = None
+        if op in _GLOBAL:
+            chain, root = [], (False, names[arg >> 1 if _NEW else arg])
+        elif op in _NAME:
+            chain, root = [], (False, names[arg])
+        elif op in _DEREF:
+            name = _deref(code, arg)
+            if name in free:
+                chain, root = [], (True, name)
+        elif op in _CONST:
+            constants.add(arg)
+    flush()
+    return constants
+
+
+def _deref(code: CodeType, arg: int) -> str:
+    if _NEW:
+        return code._varname_from_oparg(arg)  # type: ignore[attr-defined]
+    return (code.co_cellvars + code.co_freevars)[arg]

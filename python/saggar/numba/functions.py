@@ -1,0 +1,122 @@
+"""What counts as a function: dispatchers, ufuncs, intrinsics and plain functions, and how each is described.
+
+A function of a *pinned* package (Numba, llvmlite, NumPy, the standard library: their versions are in every recipe) is
+known by its name alone, if that name leads to it.
+"""
+from __future__ import annotations
+
+import sys
+from types import FunctionType
+from typing import Any
+
+from numba.core import dispatcher, extending
+from numba.core.ccallback import CFunc
+from numba.np.ufunc import dufunc, gufunc, ufuncbuilder
+
+from .. import _saggar
+from .kinds import class_name
+
+try:
+    from numba.stencils.stencil import StencilFunc
+except ImportError:  # pragma: no cover - moved by a Numba that is not known yet
+    StencilFunc = None
+
+_PINNED = frozenset(sys.stdlib_module_names) | {"numba", "llvmlite", "numpy", "builtins", "saggar"}
+
+
+class Function:
+    """kind, module, qualified name, the Python function (or None) and what else decides its code."""
+
+    __slots__ = ("kind", "module", "qualname", "python", "options")
+
+    def __init__(self, kind: str, python: FunctionType | None, options: list[tuple[str, object]], of: Any = None) -> None:
+        named = python if python is not None else of
+        self.kind = kind
+        self.python = python
+        self.module = logical_module(getattr(named, "__module__", None))
+        self.qualname = str(getattr(named, "__qualname__", getattr(named, "__name__", "")))
+        self.options = options
+
+
+def logical_module(name: object) -> str:
+    """A module's name; a program run by multiprocessing has the name that it has elsewhere."""
+    if not isinstance(name, str):
+        return ""
+    return "__main__" if name == "__mp_main__" else name
+
+
+def is_pinned(module: object) -> bool:
+    """True if the module's version is part of every recipe."""
+    return isinstance(module, str) and module.partition(".")[0] in _PINNED
+
+
+def is_dispatcher(obj: object) -> bool:
+    return isinstance(obj, (dispatcher.Dispatcher, dufunc.DUFunc, gufunc.GUFunc))
+
+
+def by_name(obj: object) -> _saggar.Record | None:
+    """The value of an object that its name identifies: module and qualified name lead to it."""
+    module, qualname = getattr(obj, "__module__", None), getattr(obj, "__qualname__", getattr(obj, "__name__", None))
+    if not isinstance(qualname, str) or not isinstance(module, str):
+        return None
+    found: object = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if found is not obj:
+        return None
+    return _saggar.Record("name", (("module", logical_module(module)), ("name", qualname)))
+
+
+def describe(obj: Any) -> Function | None:
+    """How a function-like object is described, or None if it is none."""
+    if isinstance(obj, FunctionType):
+        return Function("python", obj, [])
+    if isinstance(obj, dispatcher.Dispatcher):
+        return Function("dispatcher", obj.py_func, [
+            ("class", class_name(type(obj))), *_options(obj.targetoptions, obj.locals),
+            ("pipeline", pipeline(getattr(obj._compiler, "pipeline_class", None)))])
+    if isinstance(obj, ufuncbuilder.UFuncDispatcher):
+        return Function("ufunc", obj.py_func, _options(obj.targetoptions, obj.locals))
+    if isinstance(obj, dufunc.DUFunc):
+        inner = getattr(obj, "_dispatcher", None)
+        return Function("ufunc", inner.py_func, _options(inner.targetoptions, inner.locals)) if inner else None
+    if isinstance(obj, gufunc.GUFunc):
+        builder = obj.gufunc_builder
+        return Function("gufunc", builder.py_func, [*_options(builder.targetoptions, {}),
+                                                    ("layout", builder.signature)])
+    if isinstance(obj, extending._Intrinsic):
+        return Function("intrinsic", obj._defn, [("prefer literal", bool(getattr(obj, "_prefer_literal", False)))])
+    if isinstance(obj, CFunc):
+        inner = obj._compiler
+        return Function("cfunc", obj._pyfunc, [*_options(inner.targetoptions, inner.locals),
+                                               ("signature", (obj._sig.return_type, tuple(obj._sig.args))),
+                                               ("pipeline", pipeline(inner.pipeline_class))])
+    if StencilFunc is not None and isinstance(obj, StencilFunc):
+        python = obj.kernel_ir.func_id.func
+        return Function("stencil", python, [("mode", str(obj.mode)), *_options(obj.options, {})])
+    return None
+
+
+def _options(options: dict[str, Any], local_types: dict[str, Any]) -> list[tuple[str, object]]:
+    result: list[tuple[str, object]] = [(f"option {name}", options[name]) for name in sorted(options)]
+    result.extend((f"type of {name}", local_types[name]) for name in sorted(local_types))
+    return result
+
+
+_pipelines: dict[type, object] = {}
+
+
+def pipeline(cls: type | None) -> object:
+    """The name of a compiler pipeline, and the content of one that is not Numba's own."""
+    if cls is None:
+        return None
+    known = _pipelines.get(cls)
+    if known is None:
+        from . import code
+        own = [(c, n, f) for c in cls.__mro__ if not is_pinned(c.__module__)
+               for n, f in sorted(vars(c).items()) if isinstance(f, FunctionType)]
+        known = _pipelines[cls] = _saggar.Record("pipeline", (
+            ("class", class_name(cls)),
+            ("methods", tuple((f"{c.__qualname__}.{n}", _saggar.Digest("code", code.facts(f.__code__).digest))
+                              for c, n, f in own))))
+    return known

@@ -1,0 +1,255 @@
+"""The content of a function and of everything that it reaches by name.
+
+`content(obj)` walks from a function (a dispatcher, a ufunc, an intrinsic, a plain function) over its globals, closure
+and defaults to the functions behind them. Each function met is one *node*: its code's digest, its options, and what it
+reads. Nodes are numbered in the order in which a depth-first walk from the root meets them, and refer to each other
+by these numbers, so that cycles need no special case and the digest depends on the root and the graph alone, never on
+what was walked before.
+
+A node is kept as long as nothing that it read was rebound; nodes that read something mutable (an array, a list) are
+built anew each time, since the compiler too reads values anew at every signature.
+"""
+from __future__ import annotations
+
+from types import CellType, FunctionType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary, ref as weakref_to
+
+from .. import _saggar
+from . import code, functions, kinds, values
+
+_MISSING = object()
+
+
+class Node:
+    """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
+
+    __slots__ = ("function", "label", "module", "encoded", "shown", "references", "guards", "mutable")
+
+    def __init__(self, function: functions.Function) -> None:
+        self.function = function
+        self.module = function.module
+        self.label = f"{function.module}:{function.qualname}"
+        self.references: list[object] = []
+        self.guards: list[tuple[Any, str, object, bool]] = []
+        self.mutable = False
+        self.encoded = b""
+        self.shown: dict[str, object] = {}
+
+    def holds(self) -> bool:
+        """True if everything that was read is still bound to the same objects."""
+        if self.mutable:
+            return False
+        for holder, name, expected, weak in self.guards:
+            if weak:
+                expected = expected()  # type: ignore[operator]
+            if type(holder) is dict:
+                if holder.get(name, _MISSING) is not expected:
+                    return False
+            elif _attribute(holder, name) is not expected:
+                return False
+        return True
+
+
+class Content:
+    """`digest` of a function's whole content, `source` for its recipe, and the nodes that it consists of."""
+
+    __slots__ = ("digest", "source", "nodes")
+
+    def __init__(self, digest: bytes, source: bytes, nodes: list[Node]) -> None:
+        self.digest = digest
+        self.source = source
+        self.nodes = nodes
+
+    def globals_of(self, module: str) -> dict[str, Any] | None:
+        """The global variables of a module, as one of the functions sees them."""
+        for node in self.nodes:
+            python = node.function.python
+            if python is not None and python.__globals__.get("__name__") == module:
+                return python.__globals__
+        return None
+
+
+_nodes: WeakKeyDictionary[Any, Node] = WeakKeyDictionary()
+_contents: WeakKeyDictionary[Any, Content] = WeakKeyDictionary()
+
+
+def content(obj: object) -> Content:
+    """The content of a function-like object. Raises Uncacheable, naming what has no encoding and where it is."""
+    known = _contents.get(obj)
+    if known is not None and all(node.holds() for node in known.nodes):
+        return known
+    nodes, links = _walk(obj)
+    fresh = _assemble(nodes, links)
+    _contents[obj] = fresh
+    return fresh
+
+
+def known_digest(obj: object) -> bytes | None:
+    """The content digest of a function, or None if it has none."""
+    try:
+        return content(obj).digest
+    except _saggar.Uncacheable:
+        return None
+
+
+def _walk(root: object) -> tuple[list[Node], list[tuple[int, ...]]]:
+    nodes: list[Node] = []
+    links: list[tuple[int, ...]] = []
+    index: dict[int, int] = {}
+
+    def visit(obj: object) -> int:
+        number = index.get(id(obj))
+        if number is None:
+            number = index[id(obj)] = len(nodes)
+            node = _node(obj)
+            nodes.append(node)
+            links.append(())
+            links[number] = tuple([visit(target) for target in node.references])
+        return number
+
+    try:
+        visit(root)
+    except RecursionError:
+        raise _saggar.Uncacheable("too many functions call each other") from None
+    return nodes, links
+
+
+def _assemble(nodes: list[Node], links: list[tuple[int, ...]]) -> Content:
+    root = nodes[0]
+    reached: dict[str, object] = {}
+    for number, (node, targets) in enumerate(zip(nodes, links)):
+        label, again = node.label, 2
+        while label in reached:
+            label, again = f"{node.label} ({again})", again + 1
+        reached[label] = _saggar.Record("node", (("content", _saggar.Raw(node.encoded)), ("calls", targets)))
+    source = _saggar.encode(_saggar.Record("source", (
+        ("module", root.function.module),
+        ("qualname", root.function.qualname),
+        ("functions", reached),
+    )))
+    return Content(_saggar.sha256(source), source, nodes)
+
+
+def _node(obj: object) -> Node:
+    node = _nodes.get(obj)
+    if node is None or not node.holds():
+        node = _build(obj)
+        _nodes[obj] = node
+    return node
+
+
+def _build(obj: object) -> Node:
+    function = functions.describe(obj)
+    if function is None:
+        raise _saggar.Uncacheable(kinds.what(obj))
+    node = Node(function)
+    places: dict[int, int] = {}
+
+    def reference(target: object) -> object:
+        place = places.get(id(target))
+        if place is None:
+            place = places[id(target)] = len(node.references)
+            node.references.append(target)
+        return _saggar.Record("function", (("place", place),))
+
+    encoder = values.Encoder(reference)
+    read: dict[str, object] = {}
+
+    def take(what: str, value: object) -> None:
+        try:
+            read[what] = _saggar.Raw(encoder.encode(value))
+        except _saggar.Uncacheable as error:
+            raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {error}") from None
+        if not values.is_constant(value):
+            node.mutable = True
+
+    for name, value in function.options:
+        take(name, value)
+    digest = None
+    python = function.python
+    if python is not None:
+        found = code.facts(python.__code__)
+        digest = found.digest
+        for what in ("__code__", "__defaults__", "__kwdefaults__"):
+            _guard(node, python, what, getattr(python, what))
+        take("default values", python.__defaults__)
+        if python.__kwdefaults__:
+            take("default values of keywords", dict(python.__kwdefaults__))
+        _read_names(node, python, found, take)
+    node.encoded = _saggar.encode(_saggar.Record(function.kind, (
+        ("module", function.module),
+        ("qualname", function.qualname),
+        ("code", None if digest is None else _saggar.Digest("code", digest)),
+        ("reads", read),
+    )))
+    return node
+
+
+def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
+    """Every global and free variable that the code reads; of a module, the attributes that it reads from it."""
+    cells = dict(zip(python.__code__.co_freevars, python.__closure__ or ()))
+    space = python.__globals__
+    modules: set[str] = set()
+    for is_free, name, attributes in found.reads:
+        if is_free:
+            kind, cell = "closure", cells.get(name)
+            value = _MISSING if cell is None else _attribute(cell, "cell_contents")
+            if cell is not None:
+                _guard(node, cell, "cell_contents", value)
+        else:
+            kind, value = "global", space.get(name, _MISSING)
+            _guard(node, space, name, value)
+        if value is _MISSING:
+            continue  # a builtin, or not bound yet
+        label = f"{kind} {name}"
+        if not isinstance(value, ModuleType):
+            take(label, value)
+            continue
+        take(label, value)
+        _read_module(node, label, value, attributes, found, take, modules)
+    for name, cell in cells.items():  # those that only inner functions read
+        value = _attribute(cell, "cell_contents")
+        if value is not _MISSING and not isinstance(value, ModuleType):
+            _guard(node, cell, "cell_contents", value)
+            take(f"closure {name}", value)
+
+
+def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[str, ...], found: code.Facts,
+                 take: Any, seen: set[str]) -> None:
+    value: object = module
+    for attribute in attributes:
+        holder = value
+        value = getattr(holder, attribute, _MISSING)
+        if value is _MISSING:
+            return
+        label = f"{label}.{attribute}"
+        _guard(node, holder.__dict__, attribute, holder.__dict__.get(attribute, _MISSING))
+        take(label, value)
+        if not isinstance(value, ModuleType):
+            return
+    # The module itself is passed on: whatever the code may read from it under another name.
+    if label in seen or functions.is_pinned(module.__name__):
+        return
+    seen.add(label)
+    for name in found.names:
+        inner = value.__dict__.get(name, _MISSING)
+        _guard(node, value.__dict__, name, inner)
+        if inner is not _MISSING:
+            take(f"{label}.{name}", inner)
+
+
+def _guard(node: Node, holder: Any, name: str, value: object) -> None:
+    if isinstance(value, FunctionType) or functions.is_dispatcher(value):
+        node.guards.append((holder, name, weakref_to(value), True))
+    elif values.is_constant(value) or value is _MISSING:
+        node.guards.append((holder, name, value, False))
+
+
+def _attribute(holder: Any, name: str) -> object:
+    if type(holder) is CellType:
+        try:
+            return holder.cell_contents
+        except ValueError:
+            return _MISSING
+    return getattr(holder, name, _MISSING)

@@ -1,0 +1,161 @@
+"""Content-derived symbol names.
+
+Numba numbers the functions that it compiles, so two processes give the same symbol to different functions. Here the
+number is replaced by a text made from the function's content: equal name then means equal code. A function whose
+content has no encoding gets a random name, is counted, and whatever contains it is not stored.
+
+Names: `c` and 26 letters or digits of a digest, or `r` and 26 random ones; Numba puts them into every symbol as the
+ABI tag `v<name>`.
+"""
+from __future__ import annotations
+
+import base64
+import os
+import re
+from typing import Any
+
+from .. import _saggar
+from . import identity, process, recipe, values
+
+GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
+_TAG = re.compile(rb"B28v([cr][a-z2-7]{26})")
+_COUNTED = re.compile(rb"_ZN[0-9A-Za-z_]*?[A-Za-z_]B(\d{1,2})v(\d{1,9})(?![0-9])")
+
+known: dict[str, bytes] = {}  # name -> full digest, of what was named or loaded in this process
+
+
+def _text(raw: bytes) -> str:
+    return base64.b32encode(raw[:16]).decode("ascii").rstrip("=").lower()
+
+
+def of_content(digest: bytes) -> str:
+    """The name for a content digest, registered for this process; a random one if another digest has it."""
+    name = "c" + _text(digest)
+    if not _saggar.register_symbol(name, digest):
+        return random("another function has its name")
+    known[name] = digest
+    return name
+
+
+def random(why: str, group: str = "") -> str:
+    """A name that no other process has."""
+    process.report("random-name", group=group, detail=why[:400], reason="uncacheable")
+    return "r" + _text(os.urandom(16))
+
+
+def for_function(identity_object: Any) -> str:
+    """The name of a function that is about to be compiled. Never raises."""
+    func = identity_object.func
+    qualname = identity_object.func_qualname
+    group = process.group_text(str(getattr(func, "__module__", "")), qualname)
+    for prefix in GENERATED:
+        if qualname.startswith(prefix):
+            return derived(prefix, b"", group)
+    try:
+        content = identity.content(func)
+        return of_content(_saggar.sha256(b"function" + recipe.environment()[1] + content.digest))
+    except _saggar.Uncacheable as error:
+        return random(str(error), group)
+    except Exception as error:
+        process.fault(f"naming: {type(error).__name__}: {error}", group)
+        return random(str(error), group)
+
+
+def derived(what: str, base: bytes, group: str) -> str:
+    """The name of a function that Numba made while it compiled another one: that one's content, and an ordinal."""
+    frames = process.frames()
+    if not frames:
+        return random(f"{what} outside of a compilation", group)
+    frame = frames[-1]
+    outer = frame_digest(frame)
+    if outer is None:
+        return random(f"{what} inside a function without a key", group)
+    ordinal = frame.ordinal(what + base.hex())
+    return of_content(_saggar.sha256(
+        _saggar.encode(("derived", what, base, recipe.environment()[1], outer, ordinal))))
+
+
+def frame_digest(frame: process.Frame) -> bytes | None:
+    """The digest of what a frame compiles: content, signature, options in force."""
+    if frame.base is False:
+        frame.base = None
+        try:
+            frame.base = _frame_digest(frame)
+        except Exception:
+            pass
+    return frame.base  # type: ignore[return-value]
+
+
+def _frame_digest(frame: process.Frame) -> bytes:
+    from numba.core import sigutils, targetconfig
+
+    content = identity.content(frame.owner)
+    args, return_type = sigutils.normalize_signature(frame.sig)
+    top = targetconfig.ConfigStack.top_or_none()
+    encoder = values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest))
+    return _saggar.sha256(encoder.encode((
+        content.digest, recipe.signature_value(args, return_type),
+        None if top is None else recipe.flags_value(top))))
+
+
+def inside(*blobs: bytes) -> tuple[dict[str, bytes], str]:
+    """The named functions inside machine code or bitcode: name -> digest; and why it must not be stored, or ""."""
+    found: set[bytes] = set()
+    for blob in blobs:
+        for match in _TAG.finditer(blob):
+            found.add(match.group(1))
+        counted = _COUNTED.search(blob)
+        if counted is not None and len(counted.group(2)) + 1 == int(counted.group(1)):
+            return {}, "it contains a function that was compiled before Saggar was there"
+    result: dict[str, bytes] = {}
+    for raw in sorted(found):
+        name = raw.decode("ascii")
+        digest = known.get(name)
+        if name[0] == "r":
+            return {}, "it contains a function with a random name"
+        if digest is None:
+            return {}, "it contains a function of unknown content"
+        result[name] = digest
+    return result, ""
+
+
+def admit(names: dict[str, bytes]) -> str | None:
+    """Registers the functions inside an entry; the name that another body has already, or None."""
+    for name, digest in names.items():
+        if not _saggar.register_symbol(name, digest):
+            return name
+        known[name] = digest
+    return None
+
+
+_type_texts: dict[int, str | None] = {}
+
+
+def for_type(t: Any) -> str | None:
+    """The text that stands for a type in a symbol, or None where Numba's own says everything."""
+    from . import kinds
+
+    code = getattr(t, "_code", -1)
+    if code in _type_texts:
+        return _type_texts[code]
+    text = None
+    stable = True
+    if not kinds.is_plain(t):
+        try:
+            encoder = values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest))
+            text = f"{type(t).__name__}.{_text(_saggar.sha256(encoder.encode(t)))}"
+        except Exception:
+            text = None
+        stable = not _holds_function(t)
+    if stable:
+        _type_texts[code] = text
+    return text
+
+
+def _holds_function(t: Any) -> bool:
+    from numba.core import types
+
+    if isinstance(t, (types.Callable, types.Omitted)):
+        return True
+    return any(isinstance(item, types.Type) and _holds_function(item)
+               for item in (t if isinstance(t, types.BaseTuple) else ()))

@@ -1,0 +1,292 @@
+"""The places where Numba is changed, the same from 0.57 to 0.68. Each is checked to be there and of the known shape
+before anything is changed: all of them are patched, or none.
+"""
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+_done = False
+
+
+class Unknown(Exception):
+    """A patch point is missing or looks different: this Numba is not known."""
+
+
+def _expect(holder: Any, name: str, *parameters: str) -> Any:
+    found = getattr(holder, name, None)
+    where = f"{getattr(holder, '__module__', '')}.{getattr(holder, '__qualname__', getattr(holder, '__name__', holder))}.{name}"
+    if found is None:
+        raise Unknown(f"{where.lstrip('.')} is not there")
+    try:
+        there = tuple(inspect.signature(found).parameters)
+    except (TypeError, ValueError):
+        there = ()
+    if there != parameters:
+        raise Unknown(f"{where.lstrip('.')} takes ({', '.join(there)}), not ({', '.join(parameters)})")
+    return found
+
+
+def apply() -> None:
+    """Changes Numba. Raises Unknown, with nothing changed, if it is not as expected."""
+    global _done
+    if _done:
+        return
+    from numba.core import bytecode, callconv, ccallback, compiler, dispatcher, environment, itanium_mangler, types
+    from numba.np.ufunc import ufuncbuilder, wrappers
+
+    _expect(dispatcher.Dispatcher, "enable_caching", "self")
+    _expect(dispatcher.Dispatcher, "compile", "self", "sig")
+    _expect(dispatcher.Dispatcher, "_rebuild", "uuid", "py_func", "locals", "targetoptions", "can_compile", "sigs")
+    _expect(ccallback.CFunc, "enable_caching", "self")
+    _expect(ccallback.CFunc, "compile", "self")
+    _expect(ccallback.CFunc, "_compile_uncached", "self")
+    _expect(ufuncbuilder.UFuncDispatcher, "enable_caching", "self")
+    _expect(ufuncbuilder.UFuncDispatcher, "_compile_core", "self", "sig", "flags", "locals")
+    _expect(wrappers._GufuncWrapper, "__init__", "self", "py_func", "cres", "sin", "sout", "cache", "is_parfors")
+    _expect(wrappers._GufuncWrapper, "_compile_wrapper", "self", "wrapper_name")
+    _expect(ufuncbuilder, "build_ufunc_wrapper", "library", "context", "fname", "signature", "objmode", "cres")
+    _expect(bytecode.FunctionIdentity, "from_function", "pyfunc")
+    _expect(bytecode.FunctionIdentity, "derive", "self")
+    _expect(environment.Environment, "from_fndesc", "fndesc")
+    _expect(callconv.CPUCallConv, "build_excinfo_struct", "self", "exc", "exc_args", "loc", "func_name")
+    _expect(itanium_mangler, "mangle_type_or_value", "typ")
+    if not hasattr(wrappers, "GufWrapperCache"):
+        raise Unknown("numba.np.ufunc.wrappers.GufWrapperCache is not there")
+    missing = {"library", "environment", "reload_init", "referenced_envs", "lifted"} - set(compiler.CR_FIELDS)
+    if missing:
+        raise Unknown(f"CompileResult has no {', '.join(sorted(missing))}")
+
+    _done = True
+    _dispatchers(dispatcher)
+    _cfuncs(ccallback)
+    _ufuncs(ufuncbuilder, wrappers)
+    _names(bytecode, itanium_mangler, types)
+    _contents(environment, callconv)
+
+
+def _dispatchers(dispatcher: Any) -> None:
+    from numba.core.registry import cpu_target
+
+    cls = dispatcher.Dispatcher
+    original_enable, original_compile = cls.enable_caching, cls.compile
+    from . import process
+
+    frames_of = process._stack
+    Frame = process.Frame
+
+    @functools.wraps(original_enable)
+    def enable_caching(self: Any) -> None:
+        if getattr(self, "targetdescr", None) is not cpu_target:
+            return original_enable(self)
+        from .cache import FunctionCache
+
+        self._cache = FunctionCache(self, "function", self.py_func)
+
+    @functools.wraps(original_compile)
+    def compile(self: Any, sig: Any) -> Any:
+        frames = frames_of.frames
+        frame = Frame(self, sig)
+        frames.append(frame)
+        try:
+            return original_compile(self, sig)
+        finally:
+            frames.pop()
+            frame.close()
+
+    original_rebuild = cls._rebuild.__func__
+
+    def _rebuild(cls: Any, uuid: Any, py_func: Any, locals: Any, targetoptions: Any, can_compile: Any,
+                 sigs: Any) -> Any:
+        live = _live(cls, uuid, py_func, targetoptions)
+        if live is not None:
+            return live
+        return original_rebuild(cls, uuid, py_func, locals, targetoptions, can_compile, sigs)
+
+    cls.enable_caching = enable_caching
+    cls.compile = compile
+    cls._rebuild = classmethod(functools.wraps(original_rebuild)(_rebuild))
+
+
+def _live(cls: Any, uuid: Any, py_func: Any, targetoptions: Any) -> Any:
+    """The dispatcher that a pickled one stands for, if its module holds it unchanged: nothing is compiled again."""
+    try:
+        if uuid in cls._memo:
+            return cls._memo[uuid]
+        from . import code, codec
+
+        live = codec.live_dispatcher(py_func.__module__, py_func.__qualname__)
+        if (live is None or type(live) is not cls or dict(live.targetoptions) != dict(targetoptions)
+                or code.facts(live.py_func.__code__).digest != code.facts(py_func.__code__).digest):
+            return None
+        cls._memo[uuid] = live
+        return live
+    except Exception:
+        return None
+
+
+def _cfuncs(ccallback: Any) -> None:
+    cls = ccallback.CFunc
+    original_compile, original_uncached = cls.compile, cls._compile_uncached
+    from . import process
+
+    def enable_caching(self: Any) -> None:
+        from .cache import FunctionCache
+
+        self._cache = FunctionCache(self, "cfunc", self._pyfunc)
+
+    @functools.wraps(original_compile)
+    def compile(self: Any) -> None:
+        frame = process.Frame(self, self._sig)
+        process.frames().append(frame)
+        try:
+            original_compile(self)
+        finally:
+            process.frames().pop()
+            frame.close()
+
+    @functools.wraps(original_uncached)
+    def _compile_uncached(self: Any) -> Any:
+        from . import events, kinds
+
+        started = process.now()
+        result = original_uncached(self)
+        events.compiled(self._pyfunc, events.is_marked(self), process.now() - started,
+                        f"({kinds.short(tuple(self._sig.args))})")
+        return result
+
+    cls.enable_caching = functools.wraps(cls.enable_caching)(enable_caching)
+    cls.compile = compile
+    cls._compile_uncached = _compile_uncached
+
+
+def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
+    cls = ufuncbuilder.UFuncDispatcher
+    original_core = cls._compile_core
+    original_wrap = ufuncbuilder.build_ufunc_wrapper
+    original_init, original_compile = wrappers._GufuncWrapper.__init__, wrappers._GufuncWrapper._compile_wrapper
+    from . import process
+
+    def enable_caching(self: Any) -> None:
+        from .cache import FunctionCache
+
+        self.cache = FunctionCache(self, "ufunc", self.py_func)
+
+    @functools.wraps(original_core)
+    def _compile_core(self: Any, sig: Any, flags: Any, locals: Any) -> Any:
+        from .cache import FunctionCache
+
+        frame = process.Frame(self, sig)
+        process.frames().append(frame)
+        started = process.now()
+        before = len(self.overloads)
+        try:
+            result = original_core(self, sig, flags, locals)
+            if frame.started or not isinstance(self.cache, FunctionCache) and len(self.overloads) > before:
+                from . import events, kinds
+
+                events.compiled(self.py_func, isinstance(self.cache, FunctionCache), process.now() - started,
+                                f"({kinds.short(tuple(result.signature.args))})")
+            return result
+        finally:
+            process.frames().pop()
+            frame.close()
+
+    @functools.wraps(original_wrap)
+    def build_ufunc_wrapper(library: Any, context: Any, fname: str, signature: Any, objmode: bool, cres: Any) -> Any:
+        from .wrappers import build_ufunc_wrapper as build
+
+        return build(original_wrap, library, context, fname, signature, objmode, cres)
+
+    @functools.wraps(original_init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original_init(self, *args, **kwargs)
+        bind = getattr(self.cache, "bind", None)
+        if bind is not None:
+            bind(self)
+
+    @functools.wraps(original_compile)
+    def _compile_wrapper(self: Any, wrapper_name: str) -> Any:
+        try:
+            return original_compile(self, wrapper_name)
+        finally:
+            release = getattr(self.cache, "release", None)
+            if release is not None:
+                release()
+
+    def make_wrapper_cache(py_func: Any) -> Any:
+        from .wrappers import GufuncWrapperCache
+
+        return GufuncWrapperCache(py_func)
+
+    cls.enable_caching = functools.wraps(cls.enable_caching)(enable_caching)
+    cls._compile_core = _compile_core
+    ufuncbuilder.build_ufunc_wrapper = build_ufunc_wrapper
+    wrappers._GufuncWrapper.__init__ = __init__
+    wrappers._GufuncWrapper._compile_wrapper = _compile_wrapper
+    wrappers.GufWrapperCache = make_wrapper_cache
+
+
+def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
+    cls = bytecode.FunctionIdentity
+    original_from, original_derive = cls.from_function.__func__, cls.derive
+    original_mangle = itanium_mangler.mangle_type_or_value
+
+    def rename(identity: Any, name: str) -> Any:
+        identity.unique_id = name
+        identity.unique_name = f"{identity.func_qualname}${name}"
+        return identity
+
+    def from_function(cls: Any, pyfunc: Any) -> Any:
+        identity = original_from(cls, pyfunc)
+        from . import names
+
+        name = names.for_function(identity)
+        for prefix in names.GENERATED:
+            if identity.func_qualname.startswith(prefix):
+                identity.func_qualname = prefix
+        return rename(identity, name)
+
+    def derive(self: Any) -> Any:
+        identity = original_derive(self)
+        from . import names
+
+        return rename(identity, names.derived("derived", str(self.unique_id).encode(), identity.func_qualname))
+
+    def mangle_type_or_value(typ: Any) -> str:
+        if isinstance(typ, types.Type):
+            from . import names
+
+            text = names.for_type(typ)
+            if text is not None:
+                return itanium_mangler.mangle_identifier(text)
+        return original_mangle(typ)
+
+    cls.from_function = classmethod(functools.wraps(original_from)(from_function))
+    cls.derive = functools.wraps(original_derive)(derive)
+    itanium_mangler.mangle_type_or_value = functools.wraps(original_mangle)(mangle_type_or_value)
+
+
+def _contents(environment: Any, callconv: Any) -> None:
+    """Environments by content, locations by logical path, options printed in one order."""
+    from numba.core.cpu_options import FastMathOptions
+
+    original_excinfo = callconv.CPUCallConv.build_excinfo_struct
+
+    def from_fndesc(cls: Any, fndesc: Any) -> Any:
+        from .environments import from_fndesc as create
+
+        return create(cls, fndesc)
+
+    @functools.wraps(original_excinfo)
+    def build_excinfo_struct(self: Any, exc: Any, exc_args: Any, loc: Any, func_name: Any) -> Any:
+        from .locations import relocate
+
+        return relocate(original_excinfo(self, exc, exc_args, loc, func_name))
+
+    environment.Environment.from_fndesc = classmethod(from_fndesc)
+    callconv.CPUCallConv.build_excinfo_struct = build_excinfo_struct
+    for name in ("encode", "__str__"):
+        if name in vars(FastMathOptions):
+            setattr(FastMathOptions, name, lambda self: "{" + ", ".join(sorted(map(repr, self.flags))) + "}")

@@ -1,0 +1,257 @@
+"""A compile result as the parts of an entry, and back.
+
+Parts: `object` (the ELF object), `bitcode` (for inlining into callers that are compiled later), `meta` (one canonical
+value). Annotations and anything else with a path in it are left out.
+"""
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import llvmlite.binding as llvm
+from numba.core.compiler import CompileResult
+from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
+
+from .. import _saggar
+from . import codec, environments, names, recipe
+
+_SKIPPED = {"typemap", "calltypes", "doc", "global_dict"}
+_PARALLEL = ("numba_parallel_for", "do_scheduling_signed", "do_scheduling_unsigned", "get_num_threads", "allocate_sched",
+             "get_sched_size", "set_parallel_chunksize", "get_parallel_chunksize", "get_thread_id")
+
+
+class Refused(Exception):
+    """An entry cannot be used here; `reason` is one of the library's words."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Symbols:
+    """Resolves external symbols by name, remembering those that were found."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+        self.refreshed = False
+
+    def __call__(self, name: str) -> bool:
+        if name in self.found:
+            return True
+        if not llvm.address_of_symbol(name) and not self._prepared(name):
+            return False
+        self.found.add(name)
+        return True
+
+    def _prepared(self, name: str) -> bool:
+        """Some symbols exist only after Numba's runtime or its threads were started."""
+        from numba.core.registry import cpu_target
+
+        if not self.refreshed:
+            self.refreshed = True
+            cpu_target.target_context.refresh()
+            if llvm.address_of_symbol(name):
+                return True
+        if name in _PARALLEL:
+            from numba.np.ufunc.parallel import _launch_threads
+
+            _launch_threads()
+        return bool(llvm.address_of_symbol(name))
+
+
+symbol = Symbols()
+
+
+class Resolver:
+    """What `find` asks: whether a symbol can be bound."""
+
+    def symbol(self, name: str) -> bool:
+        return symbol(name)
+
+
+resolver = Resolver()
+
+
+def undefined(obj: bytes) -> list[str]:
+    """The symbols that an object needs from outside. Raises Uncacheable if one is not to be had by name."""
+    needed = sorted(name for name, defined, common in _saggar.object_symbols(obj) if not defined and not common)
+    for name in needed:
+        if not symbol(name):
+            what = "functions that call each other" if name.startswith(".numba.unresolved$") else f"symbol {name}"
+            raise _saggar.Uncacheable(f"{what}: the code is not complete in itself")
+    return needed
+
+
+def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], dict[str, bytes]]:
+    """(parts, undefined symbols, named functions inside) of a finished library. Raises Uncacheable."""
+    if library.has_dynamic_globals:
+        raise _saggar.Uncacheable("it uses dynamic globals (such as ctypes pointers and large global arrays)")
+    _, kind, (obj, bitcode) = library.serialize_using_object_code()
+    if kind != "object":
+        raise _saggar.Uncacheable(f"library of kind {kind}")
+    obj, bitcode = bytes(obj), bytes(bitcode)
+    inside, why = names.inside(obj, bitcode)
+    if why:
+        raise _saggar.Uncacheable(why)
+    return {"object": obj, "bitcode": bitcode}, undefined(obj), inside
+
+
+def build(request: recipe.Request, cres: CompileResult) -> tuple[dict[str, bytes], list[str]]:
+    """(parts, undefined symbols) of a compile result. Raises Uncacheable, saying why it must not be stored."""
+    if cres.lifted:
+        raise _saggar.Uncacheable("it uses lifted code")
+    parts, needed, inside = library_parts(cres.library)
+    packer = codec.Codec(request.args)
+    fndesc = cres.fndesc
+    signature = cres.signature
+    meta = {
+        "kind": "result",
+        "library": cres.library.name,
+        "objectmode": bool(cres.objectmode),
+        "fndesc": {name: packer.pack(getattr(fndesc, name)) for name in _slots() if name not in _SKIPPED},
+        "return": packer.pack(signature.return_type),
+        "args": None if tuple(signature.args) == request.args else packer.pack(tuple(signature.args)),
+        "environments": _environments(cres),
+        "reload": _reload(cres, needed),
+        "names": _saggar.Map(inside),
+    }
+    parts["meta"] = _saggar.encode(meta)
+    _no_paths(request, parts)
+    return parts, needed
+
+
+def _slots() -> list[str]:
+    return list(FunctionDescriptor.__slots__)
+
+
+def _environments(cres: CompileResult) -> list[tuple[str, str, bytes]]:
+    """(name, module, constants) of the function's own Environment and of those that its code refers to."""
+    result = []
+    own = cres.environment
+    found = {env.env_name: env for env in cres._find_referenced_environments()}
+    if own is not None:
+        found[own.env_name] = own
+    for name in sorted(found):
+        env = found[name]
+        encoded = environments.constants(env)
+        if not environments.remember(env, encoded):
+            raise _saggar.Uncacheable("other constants under the same name")
+        result.append((name, str(env.globals.get("__name__", "")), encoded))
+    slots = {gv.name for gv in cres.library._final_module.global_variables if gv.name.startswith("_ZN08NumbaEnv")}
+    for name in slots:
+        if name not in found and any(len(env.consts) for env in environments._kept.get(name, ())):
+            raise _saggar.Uncacheable("it contains a function that belongs to no module")
+    return result
+
+
+def _reload(cres: CompileResult, needed: list[str]) -> list[str]:
+    """The functions to call before the code is loaded, by name."""
+    functions = list(cres.reload_init or ())
+    if any(name in _PARALLEL for name in needed) and not functions:
+        from numba.core.typed_passes import _reload_parfors
+
+        functions.append(_reload_parfors)
+    result: dict[str, None] = {}
+    for function in functions:
+        name = codec.function_name(function)
+        if name is None:
+            raise _saggar.Uncacheable("it needs a function without a name before it is loaded")
+        result[name] = None
+    return list(result)
+
+
+def _no_paths(request: recipe.Request, parts: dict[str, bytes]) -> None:
+    """Refuses parts that hold the place of a source file on this machine."""
+    places = set()
+    for node in request.content.nodes:
+        python = node.function.python
+        if python is not None and os.path.isabs(python.__code__.co_filename):
+            directory = os.path.dirname(python.__code__.co_filename)
+            if len(directory) > 3:
+                places.add(os.fsencode(directory))
+    for name, blob in parts.items():
+        for place in places:
+            if place in blob:
+                raise _saggar.Uncacheable(f"the path of a source file is in its {name}")
+
+
+def admit(entry: Any) -> Any:
+    """The meta of an entry whose functions may live in this process. Raises Refused."""
+    meta = _saggar.decode(bytes(entry.part("meta")))
+    taken = names.admit(meta["names"].items if isinstance(meta["names"], _saggar.Map) else meta["names"])
+    if taken is not None:
+        raise Refused("symbol-conflict", taken)
+    return meta
+
+
+def load_library(entry: Any, meta: Any, codegen: Any) -> Any:
+    """The code library of an entry. Every check comes before: what is loaded once stays."""
+    return codegen.unserialize_library(
+        (meta["library"], "object", (bytes(entry.part("object")), bytes(entry.part("bitcode")))))
+
+
+def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) -> CompileResult:
+    """The compile result of an entry. Raises Refused, or anything at all for an entry that is not understood."""
+    meta = admit(entry)
+    unpacker = codec.Codec(request.args, request.function_of)
+    fndesc = _fndesc(meta["fndesc"], unpacker, python)
+    own, others = _load_environments(meta["environments"], request, fndesc, python)
+    restype = unpacker.unpack(meta["return"])
+    args = request.args if meta["args"] is None else unpacker.unpack(meta["args"])
+    reload_init = [_import(name) for name in meta["reload"]]
+    for function in reload_init:
+        function()
+    library = load_library(entry, meta, target_context.codegen())
+    if hasattr(library, "_reload_init"):
+        library._reload_init.update(reload_init)
+    from numba.core.typing import signature
+
+    cfunc = target_context.get_executable(library, fndesc, own)
+    result = CompileResult(
+        typing_context=target_context.typing_context, target_context=target_context, entry_point=cfunc,
+        typing_error=None, type_annotation="", signature=signature(restype, *args), objectmode=meta["objectmode"],
+        lifted=(), fndesc=fndesc, library=library, call_helper=None, environment=own, metadata=None,
+        reload_init=reload_init, referenced_envs=others)
+    for env in others:
+        library.codegen.set_env(env.env_name, env)
+    return result
+
+
+def _fndesc(packed: dict[str, Any], unpacker: codec.Codec, python: Any) -> Any:
+    fndesc = PythonFunctionDescriptor.__new__(PythonFunctionDescriptor)
+    for name in _slots():
+        if name in packed:
+            setattr(fndesc, name, unpacker.unpack(packed[name]))
+    fndesc.typemap = fndesc.calltypes = None
+    fndesc.doc = python.__doc__ or ""
+    fndesc.global_dict = python.__globals__ if python.__module__ is None else None
+    return fndesc
+
+
+def _load_environments(stored: Any, request: recipe.Request, fndesc: Any, python: Any) -> tuple[Any, list[Any]]:
+    own, others = None, []
+    for name, module, encoded in stored:
+        if name == fndesc.env_name:
+            space = python.__globals__
+        else:
+            space = request.content.globals_of(module)
+            if space is None:
+                space = (sys.modules.get(module) or importlib.import_module(module)).__dict__
+        env = environments.obtain(name, encoded, space)
+        if env is None:
+            raise Refused("symbol-conflict", name)
+        if name == fndesc.env_name:
+            own = env
+        others.append(env)
+    return own, others
+
+
+def _import(name: str) -> Any:
+    module, _, qualname = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found

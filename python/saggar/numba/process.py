@@ -1,0 +1,112 @@
+"""What this process holds: the cache handle, the stack of running compilations of each thread, and the trail.
+
+Everything that reports to the trail goes through here, so that flags and texts are the same everywhere.
+"""
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+from .. import _saggar
+
+
+class Frame:
+    """One running `compile` of a dispatcher: what it is for, its claim, and what was named inside it."""
+
+    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "linked", "started")
+
+    def __init__(self, owner: Any, sig: Any) -> None:
+        self.owner = owner
+        self.sig = sig
+        self.claim: Any = None
+        self.pending: Any = None
+        self.ordinals: dict[str, int] = {}
+        self.base: bytes | None | bool = False  # False: not asked for yet; None: has no encoding
+        self.started = 0
+
+    def ordinal(self, what: str) -> int:
+        """0, 1, 2 ... for each kind of thing named inside this compilation."""
+        number = self.ordinals.get(what, 0)
+        self.ordinals[what] = number + 1
+        return number
+
+    def close(self) -> None:
+        """Gives the claim back, whatever became of the compilation."""
+        if self.claim is not None:
+            self.claim.release()
+            self.claim = None
+        self.pending = None
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+
+_stack = _Stack()
+_cache: Any = None
+_cache_failed = ""
+_lock = threading.Lock()
+
+
+def frames() -> list[Frame]:
+    """The running compilations of this thread, outermost first."""
+    return _stack.frames
+
+
+def cache() -> Any:
+    """The process's cache, or None if it cannot be opened (counted once)."""
+    global _cache, _cache_failed
+    if _cache is None and not _cache_failed:
+        with _lock:
+            if _cache is None and not _cache_failed:
+                try:
+                    import sys
+                    _cache = _saggar.Cache(prefix=sys.prefix)
+                except Exception as error:
+                    _cache_failed = str(error) or type(error).__name__
+                    fault(f"the cache cannot be opened: {_cache_failed}")
+    return _cache
+
+
+def store_path() -> str:
+    """Where entries are written, for `Dispatcher.stats`."""
+    opened = cache()
+    if opened is not None:
+        for tier in opened.tiers():
+            if tier["kind"] == "store":
+                return str(tier["path"])
+    return ""
+
+
+def required() -> bool:
+    """True under SAGGAR_MODE=require."""
+    return os.environ.get("SAGGAR_MODE") == "require"
+
+
+def flags() -> int:
+    """USED for what the program itself asked for, NESTED for what is linked into a caller."""
+    return _saggar.FLAG_USED if len(_stack.frames) <= 1 else _saggar.FLAG_NESTED
+
+
+def group_text(module: str, qualname: str) -> str:
+    return f"numba:{module}:{qualname}"
+
+
+def report(event: str, **details: Any) -> None:
+    """One event of the trail."""
+    _saggar.trail(event, **details)
+
+
+def fault(detail: str, group: str = "") -> None:
+    """A fault of the adapter: counted, never raised."""
+    try:
+        _saggar.trail("fault", detail=detail[:500], group=group)
+    except Exception:
+        pass
+
+
+def now() -> int:
+    return time.perf_counter_ns()

@@ -1,0 +1,173 @@
+"""Canonical values of what a function reads: constants, arrays, types, modules, classes, other functions.
+
+What Numba could compile into code must have an encoding here or is Uncacheable. What Numba has no type for can only
+matter by being that object: it is known by its name.
+"""
+from __future__ import annotations
+
+import enum
+import functools
+import sys
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numba.core.typing.templates import Signature
+
+from .. import _saggar
+from . import functions, kinds
+
+LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
+_PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
+_NAMED = (type, BuiltinFunctionType, np.ufunc, type(len), type(str.join), type(np.ndarray.sum))
+
+
+def is_constant(value: object) -> bool:
+    """True if the value cannot change while its name is bound to the same object."""
+    kind = type(value)
+    if kind in _PRIMITIVES:
+        return True
+    if kind is tuple or kind is frozenset or isinstance(value, tuple):
+        return all(is_constant(item) for item in value)  # type: ignore[attr-defined]
+    if kind in (list, dict, set, bytearray) or isinstance(value, np.ndarray):
+        return False
+    return True
+
+
+class Encoder:
+    """Encodes values; functions become what `reference` makes of them."""
+
+    def __init__(self, reference: Callable[[object], object]) -> None:
+        self.reference = reference
+
+    def encode(self, value: object) -> bytes:
+        if type(value) is np.ndarray and value.nbytes > LARGEST_ARRAY:
+            raise _saggar.Uncacheable(f"an array of {value.nbytes} bytes")
+        return _saggar.encode(value, self.other)
+
+    def other(self, value: Any) -> object:
+        """The canonical value of an object that is not a plain value. Raises Uncacheable."""
+        if isinstance(value, types.Type):
+            return kinds.type_value(value, self.reference)
+        if isinstance(value, ModuleType):
+            return _saggar.Record("module", (("name", functions.logical_module(value.__name__)),))
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        described = functions.describe(value)
+        if described is not None:
+            if functions.is_pinned(described.module):
+                named = _held_by_module(value, described)
+                if named is not None:
+                    return named
+            return self.reference(value)
+        if isinstance(value, type):
+            return self._class(value)
+        if isinstance(value, enum.Enum):
+            return _saggar.Record("enum", (("class", kinds.class_name(type(value))), ("name", value.name),
+                                           ("value", value.value)))
+        if isinstance(value, tuple):  # a named tuple, or another subclass
+            return _saggar.Record("tuple", (("class", self._class(type(value))), ("items", tuple(value))))
+        return self._rest(value)
+
+    def _function(self, value: FunctionType) -> object:
+        if functions.is_pinned(value.__module__):
+            named = functions.by_name(value)
+            if named is not None:
+                return named
+        return self.reference(value)
+
+    def _class(self, value: Any) -> object:
+        if hasattr(value, "class_type") and isinstance(value.class_type, types.ClassType):
+            raise _saggar.Uncacheable(f"jitclass {value.__module__}.{value.__qualname__}")
+        fields: list[tuple[str, object]] = [("class", kinds.class_name(value))]
+        if issubclass(value, enum.Enum):
+            fields.append(("members", tuple((name, member.value) for name, member in value.__members__.items())))
+        elif issubclass(value, tuple) and hasattr(value, "_fields"):
+            fields.append(("fields", tuple(value._fields)))
+        elif "<locals>" in value.__qualname__ and not issubclass(value, types.Type):
+            raise _saggar.Uncacheable(f"a class defined in a function, {value.__module__}.{value.__qualname__}")
+        return _saggar.Record("class", tuple(fields))
+
+    def _rest(self, value: Any) -> object:
+        if value is Ellipsis or value is NotImplemented:
+            return _saggar.Record("constant", (("name", repr(value)),))
+        if isinstance(value, (slice, range)):
+            return _saggar.Record(type(value).__name__, (("start", value.start), ("stop", value.stop),
+                                                         ("step", value.step)))
+        if isinstance(value, Signature):
+            return _saggar.Record("signature", (("return", value.return_type), ("args", tuple(value.args)),
+                                                ("receiver", value.recvr)))
+        option = _option(value)
+        if option is not None:
+            return option
+        if isinstance(value, functools.partial):
+            return _saggar.Record("partial", (("function", value.func), ("args", value.args),
+                                              ("keywords", _saggar.Map(value.keywords))))
+        if isinstance(value, MethodType):
+            return _saggar.Record("method", (("function", value.__func__), ("self", value.__self__)))
+        if isinstance(value, _NAMED) or kinds.module_of(type(value)) == "numpy" and callable(value):
+            return self._named(value)
+        if kinds.module_of(type(value)).partition(".")[0] == "llvmlite":
+            return _saggar.Record("llvm", (("class", kinds.class_name(type(value))), ("text", _text(value))))
+        return self._opaque(value)
+
+    def _named(self, value: Any) -> object:
+        holder = getattr(value, "__self__", None)
+        if holder is not None and not isinstance(holder, (ModuleType, type)):
+            return _saggar.Record("method", (("name", value.__name__), ("self", holder)))
+        module = getattr(value, "__module__", None) or getattr(holder, "__module__", None) or ""
+        name = getattr(value, "__qualname__", None) or value.__name__
+        return _saggar.Record("name", (("module", str(module)), ("name", name)))
+
+    def _opaque(self, value: Any) -> object:
+        """An object that Numba has no type for is known by its name alone."""
+        if _has_numba_type(value):
+            raise _saggar.Uncacheable(kinds.what(value))
+        fields: list[tuple[str, object]] = [("class", kinds.class_name(type(value)))]
+        for attribute in ("__module__", "__qualname__", "__name__"):
+            text = getattr(value, attribute, None)
+            if type(text) is str:
+                fields.append((attribute, text))
+        return _saggar.Record("object", tuple(fields))
+
+
+def _held_by_module(value: object, described: functions.Function) -> object | None:
+    found: object = sys.modules.get(described.module)
+    for part in described.qualname.split("."):
+        found = getattr(found, part, None)
+    if found is not value:
+        return None
+    return _saggar.Record("name", (("module", described.module), ("name", described.qualname)))
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    if kinds.ADDRESS.search(text):
+        raise _saggar.Uncacheable(kinds.what(value))
+    return text
+
+
+def _option(value: Any) -> object | None:
+    """Numba's option objects: fast-math flags, parallel options, inlining."""
+    kind = type(value)
+    if kind.__module__ != "numba.core.cpu_options":
+        return None
+    if hasattr(value, "flags"):
+        return _saggar.Record("fastmath", (("flags", tuple(sorted(value.flags))),))
+    if hasattr(value, "_get_values"):
+        items = value._get_values()
+        return _saggar.Record("parallel", tuple((name, items[name]) for name in sorted(items)))
+    if hasattr(value, "value"):
+        return _saggar.Record("inline", (("value", value.value),))
+    return None
+
+
+def _has_numba_type(value: object) -> bool:
+    from numba.core.typing.typeof import typeof
+
+    try:
+        return typeof(value) is not None
+    except Exception:
+        return False

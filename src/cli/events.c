@@ -1,0 +1,272 @@
+/* Trails in memory; see events.h. */
+#include "cli/events.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/out.h"
+
+enum { LEVELS = 4 };
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int no_dots(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+static int read_level(const char *dir, const struct sg_trail_visitor *visitor, int level) {
+    int result = sg_trail_read(dir, visitor);
+    struct dirent **names = NULL;
+    struct stat st;
+    int n = result != 0 || level == LEVELS ? 0 : scandir(dir, &names, no_dots, alphasort);
+    for (int i = 0; i < n; i++) {
+        char *path = out_format("%s/%s", dir, names[i]->d_name);
+        if (result == 0 && lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+            result = read_level(path, visitor, level + 1);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return result;
+}
+
+int cli_trails_read(const char *dir, const struct sg_trail_visitor *visitor) {
+    return read_level(dir, visitor, 1);
+}
+
+/* The command line with blanks between its words. */
+static char *process_name(const struct sg_trail_process *p) {
+    if (p->argv_size == 0)
+        return out_strdup(p->exe);
+    char *text = out_alloc(p->argv_size + 1);
+    memcpy(text, p->argv, p->argv_size);
+    size_t n = p->argv_size;
+    while (n > 0 && text[n - 1] == '\0')
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '\0')
+            text[i] = ' ';
+    }
+    return text;
+}
+
+/* The files of a process come one after another. */
+static size_t process_of(struct cli_events *e, const struct sg_trail_process *p) {
+    if (e->processes > 0) {
+        struct cli_process *last = &e->process[e->processes - 1];
+        if (last->pid == p->pid && last->start == p->start)
+            return e->processes - 1;
+    }
+    struct cli_process *new = out_grow(&e->process, &e->processes, sizeof *new);
+    *new = (struct cli_process){.pid = p->pid,
+                                .ppid = p->ppid,
+                                .origin = p->origin,
+                                .start = p->start,
+                                .opened = p->opened,
+                                .name = process_name(p)};
+    return e->processes - 1;
+}
+
+static bool skipped(const struct cli_events *e, const struct sg_trail_process *p) {
+    return e->n_skip > 0 && bsearch(&p->file, e->skip, e->n_skip, sizeof *e->skip, by_text) != NULL;
+}
+
+static int on_file(void *context, int error, const struct sg_trail_process *process) {
+    struct cli_events *e = context;
+    if (skipped(e, process))
+        return 0;
+    e->files++;
+    if (error != SAGGAR_OK) {
+        e->unreadable++;
+        return 0;
+    }
+    e->lost += process->lost;
+    process_of(e, process);
+    return 0;
+}
+
+static void note_adapter(struct cli_process *p, const struct sg_trail_record *r) {
+    if ((r->flags & SAGGAR_FLAG_ACTIVE) != 0) {
+        p->active = true;
+        char *more = p->adapters == NULL ? out_strdup(r->group) : out_format("%s, %s", p->adapters, r->group);
+        free(p->adapters);
+        p->adapters = more;
+    } else {
+        free(p->inactive);
+        p->inactive = out_format("%s%s%s", r->group, r->detail[0] != '\0' ? ": " : "", r->detail);
+    }
+}
+
+static struct cli_miss *add_miss(struct cli_events *e, size_t process, const struct sg_trail_record *r) {
+    struct cli_miss *m = out_grow(&e->miss, &e->misses, sizeof *m);
+    *m = (struct cli_miss){.process = process,
+                           .event = r->event,
+                           .group = out_strdup(r->group),
+                           .detail = out_strdup(r->detail),
+                           .has_key = r->key != NULL,
+                           .flags = r->flags,
+                           .reason = r->reason,
+                           .time = r->time};
+    if (r->key != NULL)
+        memcpy(m->key, r->key, SAGGAR_KEY_SIZE);
+    if (e->want_misses && r->blob != NULL && r->event == SAGGAR_EVENT_MISS) {
+        m->recipe = out_alloc(r->blob_size);
+        memcpy(m->recipe, r->blob, r->blob_size);
+        m->recipe_size = r->blob_size;
+    }
+    return m;
+}
+
+static bool same(bool has_key, const uint8_t *key, const char *group, const struct sg_trail_record *r) {
+    if (has_key != (r->key != NULL))
+        return false;
+    return has_key ? memcmp(key, r->key, SAGGAR_KEY_SIZE) == 0 : strcmp(group, r->group) == 0;
+}
+
+static void add_compiled(struct cli_events *e, size_t process, const struct sg_trail_record *r) {
+    struct cli_compiled *c = out_grow(&e->compiled, &e->compilations, sizeof *c);
+    *c = (struct cli_compiled){.process = process,
+                               .group = out_strdup(r->group),
+                               .has_key = r->key != NULL,
+                               .flags = r->flags,
+                               .reason = r->reason,
+                               .seconds = (double)r->value / 1e9};
+    if (r->key != NULL)
+        memcpy(c->key, r->key, SAGGAR_KEY_SIZE);
+    const char *detail = r->detail;
+    for (size_t i = e->misses; i > 0 && c->reason == SAGGAR_REASON_NONE; i--) {
+        const struct cli_miss *m = &e->miss[i - 1];
+        if (m->process != process)
+            break;
+        if (same(m->has_key, m->key, m->group, r)) {
+            c->reason = m->reason;
+            detail = m->detail;
+        }
+    }
+    if (c->reason == SAGGAR_REASON_NONE && (c->flags & SAGGAR_FLAG_CACHEABLE) == 0)
+        c->reason = SAGGAR_REASON_NOT_MARKED;
+    c->detail = out_strdup(detail);
+    if ((c->flags & SAGGAR_FLAG_NESTED) != 0)
+        return;
+    /* What ran inside it ended before it: the nested ones since the last that was not. */
+    for (size_t i = e->compilations - 1; i > 0; i--) {
+        const struct cli_compiled *inner = &e->compiled[i - 1];
+        if (inner->process != process || (inner->flags & SAGGAR_FLAG_NESTED) == 0)
+            break;
+        c->nested++;
+    }
+}
+
+/* Why a function can never be stored says more than that there was no entry. */
+static void add_not_stored(struct cli_events *e, size_t process, const struct sg_trail_record *r) {
+    for (size_t i = e->compilations; i > 0; i--) {
+        struct cli_compiled *c = &e->compiled[i - 1];
+        if (c->process != process)
+            return;
+        if (!same(c->has_key, c->key, c->group, r))
+            continue;
+        if (r->reason == SAGGAR_REASON_UNCACHEABLE || c->reason == SAGGAR_REASON_NONE) {
+            c->reason = r->reason;
+            free(c->detail);
+            c->detail = out_strdup(r->detail);
+        }
+        return;
+    }
+}
+
+static int on_event(void *context, const struct sg_trail_process *process, const struct sg_trail_record *r) {
+    struct cli_events *e = context;
+    if (skipped(e, process))
+        return 0;
+    size_t at = process_of(e, process);
+    if ((unsigned)r->event < 16)
+        e->counts[r->event]++;
+    switch (r->event) {
+    case SAGGAR_EVENT_ADAPTER:
+        note_adapter(&e->process[at], r);
+        break;
+    case SAGGAR_EVENT_MISS:
+    case SAGGAR_EVENT_FAULT:
+        add_miss(e, at, r);
+        break;
+    case SAGGAR_EVENT_NOT_STORED:
+        add_miss(e, at, r);
+        add_not_stored(e, at, r);
+        break;
+    case SAGGAR_EVENT_COMPILED:
+        add_compiled(e, at, r);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static int on_end(void *context, const struct sg_trail_process *process, bool torn) {
+    struct cli_events *e = context;
+    e->torn += torn && !skipped(e, process);
+    return 0;
+}
+
+int cli_events_load(const char *dir, struct cli_events *events) {
+    struct sg_trail_visitor visitor = {events, on_file, on_event, on_end};
+    return cli_trails_read(dir, &visitor);
+}
+
+static int on_log(void *context, const struct sg_trail_record *r) {
+    add_miss(context, SIZE_MAX, r);
+    return 0;
+}
+
+int cli_events_load_log(const char *path, struct cli_events *events) {
+    uint64_t skipped_bytes;
+    return sg_trail_read_log(path, on_log, events, &skipped_bytes);
+}
+
+void cli_events_free(struct cli_events *e) {
+    for (size_t i = 0; i < e->processes; i++) {
+        free(e->process[i].inactive);
+        free(e->process[i].adapters);
+        free(e->process[i].name);
+    }
+    for (size_t i = 0; i < e->compilations; i++) {
+        free(e->compiled[i].group);
+        free(e->compiled[i].detail);
+    }
+    for (size_t i = 0; i < e->misses; i++) {
+        free(e->miss[i].group);
+        free(e->miss[i].detail);
+        free(e->miss[i].recipe);
+    }
+    free(e->process);
+    free(e->compiled);
+    free(e->miss);
+    *e = (struct cli_events){0};
+}
+
+struct names {
+    const char **item;
+    size_t n;
+};
+
+static int on_name(void *context, int error, const struct sg_trail_process *process) {
+    struct names *names = context;
+    (void)error;
+    const char **slot = out_grow(&names->item, &names->n, sizeof *names->item);
+    *slot = out_strdup(process->file);
+    return 0;
+}
+
+const char **cli_trail_names(const char *dir, size_t *n) {
+    struct names names = {NULL, 0};
+    struct sg_trail_visitor visitor = {&names, on_name, NULL, NULL};
+    cli_trails_read(dir, &visitor);
+    if (names.n > 1)
+        qsort(names.item, names.n, sizeof *names.item, by_text);
+    *n = names.n;
+    return names.item;
+}

@@ -1,0 +1,93 @@
+/* saggar: finds the sub-command. Everything else is one file per sub-command; see args.h. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/out.h"
+#include "saggar/saggar.h"
+
+static const struct cli_command *const commands[] = {
+    &cli_run, &cli_warm, &cli_bake, &cli_verify, &cli_why,    &cli_ls,
+    &cli_show, &cli_stat, &cli_check, &cli_gc,    &cli_doctor, &cli_host,
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static const struct cli_command *find(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+static void help(void) {
+    puts("saggar: keeps compiled code, and ships it\n\nusage: saggar COMMAND [OPTIONS]\n\ncommands:");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  %-8s%s\n", commands[i]->name, commands[i]->summary);
+    puts("\nexample:\n"
+         "  saggar warm -- python3 model.py           compile once\n"
+         "  saggar bake -o model.saggar               one file with everything that was used\n"
+         "  saggar verify --image model.saggar -- python3 model.py\n"
+         "\n`saggar COMMAND --help` says more about each; `saggar --version` prints the version.");
+}
+
+static void man(void) {
+    puts("saggar(1)\n\n# NAME\n\nsaggar - keeps compiled code, and ships it\n\n# SYNOPSIS\n\n"
+         "*saggar* COMMAND \\[OPTIONS\\]\n\n# DESCRIPTION\n\n"
+         "Saggar keeps the code that just-in-time compilers make. What a warm-up compiled on one machine is baked\n"
+         "into one file and used on others, and a check proves that nothing was compiled there.\n\n# COMMANDS\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("*saggar-%s*(1)\n\t%s\n\n", commands[i]->name, commands[i]->summary);
+    puts("# ENVIRONMENT\n\n"
+         "*SAGGAR_MODE*\n\toff, use (the default) or require\n\n"
+         "*SAGGAR_DIR*\n\tthe store; $XDG_CACHE_HOME/saggar by default\n\n"
+         "*SAGGAR_SIZE*\n\tits size, 5G by default\n\n"
+         "*SAGGAR_IMAGE*\n\timages, separated by colons, searched first\n\n"
+         "*SAGGAR_IMAGE_PATH*\n\tnone: do not look for images in share/saggar\n\n"
+         "*SAGGAR_TARGET*\n\ta ceiling on the processor's features, as x86-64-v3\n\n"
+         "*SAGGAR_TRUST*\n\ta directory that is trusted whoever owns it\n\n"
+         "*SAGGAR_WAIT*\n\tthe longest wait for another process that compiles the same, in seconds\n\n"
+         "*NO_COLOR*\n\tno colour");
+}
+
+static int man_source(const char *name) {
+    if (strcmp(name, "saggar") == 0) {
+        man();
+        return out_finish(0);
+    }
+    const struct cli_command *command = find(name);
+    if (command == NULL)
+        return cli_fail("there is no command %s", name);
+    cli_man(command);
+    return out_finish(0);
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN);
+    const char *name = argc > 1 ? argv[1] : "";
+    if (argc < 2) {
+        cli_fail("no command; `saggar --help` lists them");
+        return SG_EXIT_USAGE;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (strcmp(name, "help") == 0 && argc == 2)) {
+        help();
+        return out_finish(0);
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("saggar %s\n", saggar_version());
+        return out_finish(0);
+    }
+    if (strcmp(name, "--man") == 0 && argc == 3) /* the source of a man page; docs/man is made of it */
+        return man_source(argv[2]);
+    if (strcmp(name, "help") == 0 && find(argv[2]) != NULL) {
+        cli_help(find(argv[2]));
+        return out_finish(0);
+    }
+    const struct cli_command *command = find(name);
+    if (command == NULL)
+        return cli_fail("there is no command %s; `saggar --help` lists them", name);
+    return cli_dispatch(command, argc - 1, argv + 1);
+}

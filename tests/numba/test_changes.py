@@ -1,0 +1,246 @@
+"""What changes the code is seen, and what does not is not: neither stale code nor needless compilations."""
+import os
+import shutil
+
+import pytest
+
+LIB = """
+    from numba import njit
+    import other
+    SCALE = 3
+    @njit(cache=True)
+    def callee(x):
+        return x + 1
+    @njit(cache=True{options})
+    def f(x):
+        "A docstring."
+        return callee(x) * SCALE + other.OFFSET
+    """
+PROGRAM = "from lib import f\nprint(f(10))"
+
+
+@pytest.fixture
+def lib(project):
+    project.write("other.py", "OFFSET = 1000\n")
+    project.write("lib.py", LIB.format(options=""))
+    assert project.good(PROGRAM).out == "1033\n"
+    assert project.good(PROGRAM).cacheable() == []
+    return project
+
+
+def test_callee_edited(lib):
+    lib.write("lib.py", LIB.format(options="").replace("x + 1", "x + 2"))
+    result = lib.good(PROGRAM)
+    assert result.out == "1036\n"
+    assert result.names("published") == ["callee", "f"]
+
+
+def test_function_edited(lib):
+    lib.write("lib.py", LIB.format(options="").replace("* SCALE", "* SCALE * 2"))
+    result = lib.good(PROGRAM)
+    assert result.out == "1066\n" and result.names("published") == ["f"]
+
+
+def test_constant_edited(lib):
+    lib.write("lib.py", LIB.format(options="").replace("x + 1", "x + 7"))
+    assert lib.good(PROGRAM).out == "1051\n"
+
+
+def test_global_edited(lib):
+    lib.write("lib.py", LIB.format(options="").replace("SCALE = 3", "SCALE = 4"))
+    result = lib.good(PROGRAM)
+    assert result.out == "1044\n" and result.names("published") == ["f"]
+
+
+def test_global_of_another_module_edited(lib):
+    lib.write("other.py", "OFFSET = 2000\n")
+    assert lib.good(PROGRAM).out == "2033\n"
+
+
+def test_global_of_the_callees_callee(project):
+    lib = """
+        from numba import njit
+        K = 1
+        @njit(cache=True)
+        def a(x): return x + K
+        @njit(cache=True)
+        def b(x): return a(x)
+        @njit(cache=True)
+        def c(x): return b(x)
+        """
+    project.write("lib.py", lib)
+    program = "from lib import c\nprint(c(1))"
+    assert project.good(program).out == "2\n"
+    project.write("lib.py", lib.replace("K = 1", "K = 2"))
+    assert project.good(program).out == "3\n"
+
+
+@pytest.mark.parametrize("options", [", fastmath=True", ", boundscheck=True", ", error_model='numpy'", ", nogil=True",
+                                     ", inline='always'", ", locals={'x': __import__('numba').float32}"])
+def test_options_changed(lib, options):
+    lib.write("lib.py", LIB.format(options=options))
+    result = lib.good(PROGRAM)
+    assert "f" in result.names("published"), result.events
+    assert result.out in ("1033\n", "1033.0\n")
+
+
+@pytest.mark.parametrize("variable,value", [
+    ("NUMBA_BOUNDSCHECK", "1"), ("NUMBA_OPT", "0"), ("NUMBA_LOOP_VECTORIZE", "0"), ("NUMBA_SLP_VECTORIZE", "1"),
+    ("NUMBA_DEBUG_NRT", "1")])
+def test_configuration_changed(lib, variable, value):
+    result = lib.good(PROGRAM, **{variable: value})
+    assert result.names("published") == ["callee", "f"] and result.out == "1033\n"
+
+
+def test_boundscheck_finds_what_it_should(project):
+    program = """
+        from numba import njit
+        import numpy as np
+        @njit(cache=True)
+        def f(a, i): return a[i]
+        try: print(f(np.arange(3.0), 1), f(np.arange(3.0), 2**20 * 0 + 1))
+        except IndexError as e: print("no")
+        """
+    project.good(program)
+    checked = project.good(program.replace("* 0 + 1", ""), NUMBA_BOUNDSCHECK="1")
+    assert checked.out == "no\n"
+
+
+def test_fastmath_set_is_in_the_key_whatever_its_order(project):
+    program = """
+        from numba import njit
+        @njit(cache=True, fastmath={"nnan", "ninf", "arcp", "contract"})
+        def f(x): return x * 2.0
+        print(f(1.0))
+        """
+    project.good(program, PYTHONHASHSEED="1")
+    for seed in "234":
+        assert project.good(program, PYTHONHASHSEED=seed).cacheable() == []
+
+
+def test_line_inserted_and_comment_changed(lib):
+    lib.write("lib.py", "# one\n# two\n\n" + "# three\n" * 20 + _plain(LIB.format(options="")).replace(
+        "A docstring.", "Another docstring."))
+    assert lib.good(PROGRAM).cacheable() == []
+
+
+def test_folder_moved_and_touched(lib):
+    moved = lib.root.parent / "elsewhere" / "deep"
+    moved.parent.mkdir()
+    shutil.move(lib.root, moved)
+    lib.root = moved
+    for path in moved.iterdir():
+        os.utime(path, (0, 0))
+    result = lib.good(PROGRAM)
+    assert result.cacheable() == [] and result.names("hit") == ["f"]
+
+
+def test_default_values(project):
+    program = """
+        from numba import njit
+        @njit(cache=True)
+        def f(x, k={}): return x + k
+        print(f(1))
+        """
+    for value, out in ((1, "2\n"), (2, "3\n"), (1, "2\n")):
+        assert project.good(program.format(value)).out == out
+
+
+def test_array_in_a_closure(project):
+    program = """
+        from numba import njit
+        import numpy as np
+        A = np.array([1.0, {}])
+        @njit(cache=True)
+        def f(x): return x + A[1]
+        print(f(1))
+        """
+    assert project.good(program.format(2.0)).out == "3.0\n"
+    assert project.good(program.format(3.0)).out == "4.0\n"
+    assert project.good(program.format(2.0)).cacheable() == []
+
+
+def test_value_changed_between_two_signatures(project):
+    program = """
+        from numba import njit
+        import numpy as np
+        A = np.array([1.0])
+        K = 1
+        @njit(cache=True)
+        def f(x): return x + A[0] + K
+        print(f(1))
+        A[0] = 10.0; K = 100
+        print(f(1.5))
+        """
+    assert project.good(program).out == "3.0\n111.5\n"
+    again = project.good(program)
+    assert again.out == "3.0\n111.5\n" and again.cacheable() == []
+
+
+def test_enum_and_named_tuple_values(project):
+    program = """
+        from numba import njit
+        import collections, enum
+        class E(enum.IntEnum):
+            a = {}
+        P = collections.namedtuple("P", "x y")
+        p = P(1, {})
+        @njit(cache=True)
+        def f(): return E.a + p.y
+        print(f())
+        """
+    assert project.good(program.format(1, 2)).out == "3\n"
+    assert project.good(program.format(5, 2)).out == "7\n"
+    assert project.good(program.format(1, 7)).out == "8\n"
+
+
+def test_an_option_inherited_from_the_caller(project):
+    """Numba compiles a callee with the caller's error model if the callee sets none."""
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def div(a, b): return a / b
+        @njit(cache=True, error_model="numpy")
+        def caller(a, b): return div(a, b)
+        """)
+    assert project.good("from lib import caller\nprint(caller(1.0, 0.0))").out == "inf\n"
+    result = project.good("from lib import div\ntry: print(div(1.0, 0.0))\nexcept ZeroDivisionError: print('zero')")
+    assert result.out == "zero\n"
+    for program in ("from lib import caller, div\nprint(caller(1.0, 0.0))",):
+        assert project.good(program).out == "inf\n"
+
+
+def test_the_order_of_first_uses_decides_as_without_a_cache(project):
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def div(a, b): return a / b
+        @njit(cache=True, error_model="numpy")
+        def caller(a, b): return div(a, b)
+        """)
+    late = """
+        from lib import caller, div
+        print(div(1.0, 2.0))
+        try: print(caller(1.0, 0.0))
+        except ZeroDivisionError: print("zero")
+        """
+    early = "from lib import caller, div\nprint(caller(1.0, 0.0))\nprint(div(1.0, 2.0))"
+    without = [project.good(late, SAGGAR_MODE="off").out, project.good(early, SAGGAR_MODE="off").out]
+    for _ in range(2):
+        assert [project.good(late).out, project.good(early).out] == without
+
+
+def test_renamed_folder_of_a_package(project):
+    project.write("pkg/__init__.py", "")
+    project.write("pkg/mod.py", """
+        from numba import njit
+        @njit(cache=True)
+        def f(x): return x + 1
+        """)
+    project.good("from pkg.mod import f\nprint(f(1))")
+    assert project.good("from pkg.mod import f\nprint(f(1))").cacheable() == []
+
+
+def _plain(text):
+    import textwrap
+    return textwrap.dedent(text)

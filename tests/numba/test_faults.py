@@ -1,0 +1,280 @@
+"""Damage, races, strangers: always the right result."""
+import os
+
+import pytest
+
+SIMPLE = """
+    from numba import njit
+    @njit(cache=True)
+    def f(x): return x + 1
+    print(f(1), f(1.5))
+    """
+DTYPES = ["int8", "int16", "int32", "int64", "uint8", "float32", "float64", "complex128"]
+
+
+def _race(project, rounds):
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def g(a): return a.sum() + a.dtype.type(1)
+        @njit(cache=True)
+        def f(a): return g(a) * 2
+        """)
+    for number in range(rounds):
+        project.store = project.work / f"store{number}"
+        program = "import numpy as np\nfrom lib import f\nfor d in {}: print(d, f(np.ones(5, d)))"
+        started = []
+        for k in range(8):
+            order = DTYPES[k:] + DTYPES[:k]
+            started.append(project.start(program.format(order)))
+        results = [project.finish(s) for s in started]
+        assert [r.code for r in results] == [0] * 8, results[0].err
+        lines = {line for r in results for line in r.out.splitlines()}
+        assert len(lines) == 8, lines
+        compiled = [e["group"] + e["detail"] for r in results for e in r.of("compiled") if e["flags"] & 2]
+        assert len(compiled) == len(set(compiled)), sorted(compiled)
+        warm = project.good(program.format(DTYPES))
+        assert warm.cacheable() == [] and set(warm.out.splitlines()) == lines
+
+
+def test_eight_processes_compile_each_signature_once(project):
+    _race(project, 1)
+
+
+@pytest.mark.slow
+def test_eight_processes_twelve_rounds(project):
+    _race(project, 12)
+
+
+def test_parallel_processes_and_guvectorize(project):
+    program = """
+        from numba import guvectorize
+        import numpy as np
+        @guvectorize(["void(float64[:], float64[:])", "void(float32[:], float32[:])"], "(n)->(n)", cache=True)
+        def g(a, out):
+            for i in range(len(a)): out[i] = a[i] * 3
+        print(g(np.arange(4.0)), g(np.arange(4, dtype=np.float32)))
+        """
+    results = [project.finish(s) for s in [project.start(program) for _ in range(4)]]
+    assert {(r.code, r.out) for r in results} == {(0, "[0. 3. 6. 9.] [0. 3. 6. 9.]\n")}, results[0].err
+    assert project.good(program).cacheable() == []
+
+
+def test_guvectorize_layout_is_in_the_key(project):
+    program = """
+        from numba import guvectorize
+        import numpy as np
+        @guvectorize(["void(float64[:], float64[:], float64[:])"], "{}", cache=True)
+        def g(a, b, out):
+            out[0] = a[0] + b[b.shape[0] - 1]
+        print(g(np.arange(6.0).reshape(2, 3), np.arange(3.0)).shape)
+        """
+    for layout in ("(n),(n)->(n)", "(n),(m)->(n)"):
+        project.good(program.format(layout))
+    assert project.good(program.format("(n),(n)->(n)")).cacheable() == []
+
+
+def test_another_processor_name(project):
+    program = """
+        from numba import njit
+        import numpy as np
+        @njit(cache=True)
+        def f(a): return (a * 2).sum()
+        print(f(np.arange(8.0)))
+        """
+    assert project.good(program, NUMBA_CPU_NAME="broadwell", NUMBA_CPU_FEATURES="").cacheable()
+    assert project.good(program, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="").cacheable() == []
+    assert project.good(program).cacheable() == []
+    project.store = project.work / "other"
+    assert project.good(program, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="").cacheable()
+    assert project.good(program, NUMBA_CPU_NAME="broadwell", NUMBA_CPU_FEATURES="").cacheable() == []
+
+
+def test_damaged_entries(project):
+    good = project.good(SIMPLE).out
+    files = [p for p in project.store.rglob("*") if p.is_file() and p.stat().st_size > 2000]
+    assert len(files) >= 2
+    for path in files:
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        os.chmod(path, 0o644)
+        path.write_bytes(raw)
+    result = project.good(SIMPLE)
+    assert result.out == good
+    assert project.good(SIMPLE).out == good
+
+
+def test_a_failed_compilation_frees_its_claim(project):
+    program = """
+        from numba import njit
+        import os
+        @njit(cache=True)
+        def f(x): return x.nothing_of_the_kind
+        for _ in range(2):
+            try: f(1)
+            except Exception as e: print(type(e).__name__)
+        from saggar.numba import process
+        print(process.frames())
+        """
+    import time
+    begin = time.time()
+    first, second = project.start(program), project.start(program)
+    for result in (project.finish(first), project.finish(second), project.good(program)):
+        assert result.out == "TypingError\nTypingError\n[]\n", result.err
+    assert time.time() - begin < 50
+
+
+def test_an_interrupted_compilation_frees_its_claim(project):
+    program = """
+        from numba import njit, types
+        from numba.extending import overload
+        import saggar.numba.process as p
+        def boom(x): pass
+        @overload(boom)
+        def _(x): raise KeyboardInterrupt
+        @njit(cache=True)
+        def f(x): return boom(x)
+        try: f(1)
+        except KeyboardInterrupt: print("interrupted", p.frames())
+        """
+    assert project.good(program).out == "interrupted []\n"
+    assert project.good(program).out == "interrupted []\n"
+
+
+def test_errors_print_as_numba_prints_them(project):
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def f(x):
+            return x.missing
+        @njit(cache=True)
+        def g(x):
+            if x < 0:
+                raise ValueError("negative", 3)
+            return x
+        """)
+    program = """
+        import traceback
+        from lib import f, g
+        try: f(1)
+        except Exception as e: print(e)
+        print(g(1))
+        try: g(-1)
+        except ValueError as e: traceback.print_exc()
+        """
+    plain = project.good(program, SAGGAR_MODE="off")
+    cold, warm = project.good(program), project.good(program)
+    assert plain.out == cold.out == warm.out
+    assert str(project.root / "lib.py") in cold.out and "return x.missing" in cold.out
+    for result in (cold, warm):
+        assert 'File "lib.py", line 9, in g' in result.err
+        assert "ValueError: ('negative', 3)" in result.err
+
+
+def test_no_path_is_stored(project):
+    project.write("deep/pkg/__init__.py", "")
+    project.write("deep/pkg/mod.py", """
+        from numba import njit, prange, vectorize, guvectorize
+        import numpy as np
+        @njit(cache=True)
+        def f(x):
+            if x < 0: raise ValueError(x)
+            assert x != 77, "no"
+            return np.ones(x)
+        @njit(cache=True, parallel=True)
+        def p(a):
+            for i in prange(len(a)): a[i] += 1
+            return a
+        @vectorize(["float64(float64)"], cache=True)
+        def v(x): return x + 1
+        def make(k):
+            @njit(cache=True)
+            def inner(x):
+                if x > 100: raise KeyError("large")
+                return x + k
+            return inner
+        """)
+    program = """
+        import sys; sys.path.insert(0, sys.path[0] + "/deep")
+        from pkg.mod import *
+        print(f(2), p(np.ones(3)), v(1.0), make(1)(1))
+        import saggar._saggar as s, saggar.numba.process as process
+        """
+    capture = """
+        import saggar.numba.process as process
+        cache = process.cache()
+        stored = []
+        class Spy:
+            def __getattr__(self, name): return getattr(cache, name)
+            def publish(self, recipe, **rest):
+                stored.append(recipe); stored.extend(rest["parts"].values())
+                return cache.publish(recipe, **rest)
+        process._cache = Spy()
+        """
+    check = """
+        import os
+        blob = b"".join(map(bytes, stored))
+        print(len(stored) > 10, os.environ["PROJECT"].encode() in blob, b"site-packages" in blob)
+        """
+    result = project.good(_plain(capture) + _plain(program) + _plain(check))
+    assert result.out.splitlines()[-1] == "True False False"
+
+
+def test_fork_without_exec(project):
+    program = """
+        import os
+        from numba import njit
+        @njit(cache=True)
+        def f(x): return x + 1
+        @njit(cache=True)
+        def g(x): return x * 2
+        print(f(1), flush=True)
+        pids = []
+        for _ in range(3):
+            pid = os.fork()
+            if pid == 0:
+                ok = g(4) == 8 and f(1) == 2 and f(1.5) == 2.5
+                os._exit(0 if ok else 1)
+            pids.append(pid)
+        print([os.waitpid(p, 0)[1] for p in pids], g(5))
+        """
+    assert project.good(program).out == "2\n[0, 0, 0] 10\n"
+    again = project.good(program)
+    assert again.out == "2\n[0, 0, 0] 10\n" and again.cacheable() == []
+
+
+def test_threads(project):
+    program = """
+        from numba import njit
+        import threading
+        @njit(cache=True)
+        def f(x): return x + 1
+        out = []
+        ts = [threading.Thread(target=lambda k=k: out.append(f(k if k % 2 else float(k)))) for k in range(8)]
+        [t.start() for t in ts]; [t.join() for t in ts]
+        print(sorted(out))
+        """
+    project.cold_and_warm(program)
+
+
+def test_mutual_recursion_in_two_processes(project):
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def even(n):
+            if n == 0: return True
+            return odd(n - 1)
+        @njit(cache=True)
+        def odd(n):
+            if n == 0: return False
+            return even(n - 1)
+        """)
+    one, two = "from lib import even\nprint(even(10))", "from lib import odd\nprint(odd(10))"
+    for _ in range(2):
+        results = [project.finish(s) for s in (project.start(one), project.start(two))]
+        assert [(r.code, r.out) for r in results] == [(0, "True\n"), (0, "False\n")], results[0].err + results[1].err
+
+
+def _plain(text):
+    import textwrap
+    return textwrap.dedent(text)
