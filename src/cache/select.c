@@ -115,19 +115,19 @@ static bool names_vouched(struct sg_lookup *l, const char *names) {
     return true;
 }
 
-/* -1, 0, 1 as version a is below, equal to or above b; numbers between dots. */
-static int compare_versions(const char *a, const char *b) {
-    while (*a != '\0' || *b != '\0') {
-        char *end_a, *end_b;
-        unsigned long x = strtoul(a, &end_a, 10), y = strtoul(b, &end_b, 10);
+/* Is version `have` (numbers between dots) at least `need`? What is no number is only as new as itself. */
+static bool at_least(const char *have, const char *need) {
+    while (*need != '\0') {
+        if (*need < '0' || *need > '9')
+            return strcmp(have, need) == 0;
+        char *end_have, *end_need;
+        unsigned long x = strtoul(have, &end_have, 10), y = strtoul(need, &end_need, 10);
         if (x != y)
-            return x < y ? -1 : 1;
-        if (end_a == a && end_b == b)
-            return strcmp(a, b) == 0 ? 0 : -1; /* no numbers: only the same text will do */
-        a = *end_a == '.' ? end_a + 1 : end_a;
-        b = *end_b == '.' ? end_b + 1 : end_b;
+            return x > y;
+        have = *end_have == '.' ? end_have + 1 : end_have;
+        need = *end_need == '.' ? end_need + 1 : end_need;
     }
-    return 0;
+    return true;
 }
 
 static int check_library(void *context, uint16_t kind, const uint8_t *payload, size_t n) {
@@ -139,8 +139,7 @@ static int check_library(void *context, uint16_t kind, const uint8_t *payload, s
     sg_value_tuple(&c);
     sg_payload_text(&c, name, sizeof name);
     sg_payload_text(&c, version, sizeof version);
-    if (c.err == SAGGAR_OK && strcmp(name, "GLIBC") == 0 &&
-        compare_versions(gnu_get_libc_version(), version) >= 0)
+    if (c.err == SAGGAR_OK && strcmp(name, "GLIBC") == 0 && at_least(gnu_get_libc_version(), version))
         return 0;
     snprintf(text, sizeof text, "%s %s", name, version);
     sg_verdict_add(&l->verdict, SAGGAR_REASON_LIBRARY, text);

@@ -79,17 +79,17 @@ static void judge(struct walk *w, int fd, const struct stat *st, const char *nam
     }
 }
 
-/* Makes fd the directory of the walk; takes it over. */
-static int enter(struct walk *w, int fd) {
+/* Makes fd the directory of the walk; takes it over. `known` (may be NULL) is its fstat(). */
+static int enter(struct walk *w, int fd, const struct stat *known) {
     struct stat st;
     if (w->dir >= 0) {
         close(w->dir);
     }
     w->dir = fd;
-    if (fstat(fd, &st) != 0) {
+    if (known == NULL && fstat(fd, &st) != 0) {
         return stuck(w, "", sg_err_from_errno(errno));
     }
-    judge(w, fd, &st, "");
+    judge(w, fd, known != NULL ? known : &st, "");
     return SAGGAR_OK;
 }
 
@@ -100,7 +100,7 @@ static int enter_root(struct walk *w) {
     }
     w->at[0] = '\0';
     w->sticky = false;
-    return enter(w, fd);
+    return enter(w, fd, NULL);
 }
 
 static int go_up(struct walk *w) {
@@ -113,7 +113,7 @@ static int go_up(struct walk *w) {
         *slash = '\0';
     }
     w->sticky = false; /* the parent was judged on the way down, with what lies in it */
-    return enter(w, fd);
+    return enter(w, fd, NULL);
 }
 
 /* Puts a link's target in front of what is left. */
@@ -196,7 +196,7 @@ static int step(struct walk *w, const char *name, bool *end) {
     if (*end) {
         return w->rest[strspn(w->rest, "/")] == '\0' ? SAGGAR_OK : stuck(w, "", SAGGAR_EINVAL);
     }
-    return enter(w, fd);
+    return enter(w, fd, &st);
 }
 
 /* Whether `path`, absolute and without links, lies in one of the directories of SAGGAR_TRUST. */

@@ -288,6 +288,18 @@ static void test_read_only_disk(void **state) {
 
 /* ---- Threads and forks ---- */
 
+/* The allocator of the address sanitizer does not survive a fork while other threads allocate. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FORK_AMONG_THREADS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FORK_AMONG_THREADS 0
+#endif
+#endif
+#ifndef FORK_AMONG_THREADS
+#define FORK_AMONG_THREADS 1
+#endif
+
 static void *hammer(void *arg) {
     for (int i = 0; i < 500; i++)
         assert_hit(arg, i % 2 + 1, i % 2 == 0 ? "one" : "two");
@@ -308,11 +320,12 @@ static void test_threads_and_forks(void **state) {
     assert_int_equal(publish(cache, 2, "two"), SAGGAR_OK);
     for (int i = 0; i < 4; i++)
         pthread_create(&t[i], NULL, hammer, cache);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5 && FORK_AMONG_THREADS; i++)
         assert_int_equal(child_run(fork_user, cache), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(t[i], NULL);
-    assert_int_equal(cache != NULL, 1);
+    assert_int_equal(child_run(fork_user, cache), 0);
+    assert_hit(cache, 1, "one");
     saggar_cache_close(cache);
 }
 

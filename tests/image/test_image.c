@@ -195,6 +195,22 @@ static unsigned ask_all(const char *path, const struct set *s, unsigned *faults)
     return good;
 }
 
+/* The same for images whose provenance or order may be wrong. */
+static unsigned ask_served(const char *path, const struct set *s, unsigned *faults) {
+    struct sg_tier *tier;
+    unsigned good = 0;
+    *faults = 0;
+    assert_int_equal(sg_image_open(path, &tier), SAGGAR_OK);
+    assert_true(tier->active);
+    for (unsigned i = 0; i < s->n; i++) {
+        struct faults f;
+        good += find_good(tier, s->all[i].key, s->all, s->n, &f);
+        *faults += f.n;
+    }
+    tier->ops->close(tier);
+    return good;
+}
+
 static void test_every_byte_flipped(void **state) {
     (void)state;
     char *folder = make_folder(), *path = join(folder, "a"), *bad = join(folder, "b");
@@ -301,6 +317,78 @@ static void test_lying_headers(void **state) {
     seal_header(data);
     write_file(bad, data, size);
     assert_int_equal(ask_all(bad, &s, &faults), 5);
+    free(data);
+    free_set(&s);
+    free(path);
+    free(bad);
+    remove_folder(folder);
+}
+
+/* Makes every digest of a changed image agree again. */
+static void reseal(uint8_t *data, size_t size) {
+    struct sg_image_layout l;
+    assert_int_equal(sg_image_header_read(data, size, size, &l), SAGGAR_OK);
+    for (uint64_t i = 0; i < l.blocks; i++) {
+        const uint8_t *block = data + SG_IMAGE_HEADER + i * SG_IMAGE_BLOCK;
+        uint8_t *row = data + l.list + i * SG_IMAGE_BLOCK_ROW;
+        assert_int_equal(sg_sha256(row, block, sg_image_block_size(&l, i)), SAGGAR_OK);
+        sg_xxh128(row + 32, block, sg_image_block_size(&l, i));
+    }
+    assert_int_equal(sg_image_root(data, data + l.list, l.blocks, data + SG_IMAGE_ROOT), SAGGAR_OK);
+    seal_header(data);
+}
+
+/* Images whose digests all agree and whose content does not: an image is what the writer would have made, or
+ * refused. */
+static void test_forged(void **state) {
+    (void)state;
+    char *folder = make_folder(), *path = join(folder, "a"), *bad = join(folder, "b");
+    struct set s = make_set(5, 40);
+    struct sg_image_layout l;
+    size_t size;
+    unsigned faults;
+    write_set(&s, path, false, NULL);
+    uint8_t *data = read_file(path, &size), *copy = malloc(size);
+    assert_int_equal(sg_image_header_read(data, size, size, &l), SAGGAR_OK);
+    struct {
+        uint64_t at;
+        unsigned least, most; /* entries that a reader may serve */
+    } cases[] = {
+        {SG_IMAGE_HEADER, 1, 5},           /* bucket table */
+        {SG_IMAGE_HEADER + 4 * 9, 4, 5},   /* padding of the bucket table */
+        {l.index + SG_ROW_KEY + 31, 4, 4}, /* another key */
+        {l.index + SG_ROW_IDENTITY, 4, 4}, /* another identity */
+        {l.index + SG_ROW_FEATURES, 5, 5}, /* what it requires: a trusted index is believed, check finds it */
+        {l.index + SG_ROW_OFFSET, 4, 4},   /* not aligned */
+        {l.index + SG_ROW_OFFSET + 1, 4, 4},      /* another entry's place, or none's */
+        {l.index + SG_ROW_OFFSET + 7, 4, 4},      /* outside */
+        {l.index + SG_ROW_SIZE + 7, 4, 4},        /* outside */
+        {l.index + SG_ROW_GROUP, 5, 5},           /* group */
+        {l.index + SG_ROW_FLAGS, 5, 5},           /* flags */
+        {l.index + SG_ROW_ZERO, 4, 4},            /* reserved */
+        {l.provenance + 5, 5, 5},                 /* not a text */
+        {l.provenance + l.provenance_size, 5, 5}, /* padding */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        memcpy(copy, data, size);
+        copy[cases[i].at] ^= 1;
+        reseal(copy, size);
+        write_file(bad, copy, size);
+        unsigned good = ask_served(bad, &s, &faults);
+        if (good < cases[i].least || good > cases[i].most || good + faults < 4)
+            fail_msg("case %zu: %u served, %u faults", i, good, faults);
+        if (sg_image_check(bad, NULL, NULL, NULL) == SAGGAR_OK)
+            fail_msg("case %zu: not found", i);
+    }
+    /* Two rows that point at each other's entries. */
+    memcpy(copy, data, size);
+    memcpy(copy + l.index + SG_ROW_OFFSET, data + l.index + SG_IMAGE_ROW + SG_ROW_OFFSET, 16);
+    memcpy(copy + l.index + SG_IMAGE_ROW + SG_ROW_OFFSET, data + l.index + SG_ROW_OFFSET, 16);
+    reseal(copy, size);
+    write_file(bad, copy, size);
+    assert_int_equal(ask_served(bad, &s, &faults), 3);
+    assert_int_not_equal(sg_image_check(bad, NULL, NULL, NULL), SAGGAR_OK);
+    free(copy);
     free(data);
     free_set(&s);
     free(path);
@@ -536,17 +624,12 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_order_does_not_matter),
-        cmocka_unit_test(test_every_byte_flipped),
-        cmocka_unit_test(test_every_length),
-        cmocka_unit_test(test_lying_headers),
-        cmocka_unit_test(test_damaged_block),
-        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_no_images),
-        cmocka_unit_test(test_write_fails),
-        cmocka_unit_test(test_no_system_calls),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_every_byte_flipped), cmocka_unit_test(test_every_length),
+        cmocka_unit_test(test_lying_headers),      cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_damaged_block),      cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_no_images),          cmocka_unit_test(test_write_fails),
+        cmocka_unit_test(test_no_system_calls),    cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ def test_options_changed(lib, options):
 
 
 @pytest.mark.parametrize("variable,value", [
-    ("NUMBA_BOUNDSCHECK", "1"), ("NUMBA_OPT", "0"), ("NUMBA_LOOP_VECTORIZE", "0"), ("NUMBA_SLP_VECTORIZE", "1"),
+    ("NUMBA_BOUNDSCHECK", "1"), ("NUMBA_OPT", "2"), ("NUMBA_LOOP_VECTORIZE", "0"), ("NUMBA_SLP_VECTORIZE", "1"),
     ("NUMBA_DEBUG_NRT", "1")])
 def test_configuration_changed(lib, variable, value):
     result = lib.good(PROGRAM, **{variable: value})
@@ -210,24 +210,31 @@ def test_an_option_inherited_from_the_caller(project):
         assert project.good(program).out == "inf\n"
 
 
-def test_the_order_of_first_uses_decides_as_without_a_cache(project):
+def test_inherited_options_do_not_depend_on_what_ran_before(project):
     project.write("lib.py", """
         from numba import njit
         @njit(cache=True)
         def div(a, b): return a / b
         @njit(cache=True, error_model="numpy")
         def caller(a, b): return div(a, b)
+        @njit(cache=True, error_model="python")
+        def strict(a, b): return div(a, b)
+        @njit(cache=True, error_model="numpy")
+        def both(a, b):
+            try:
+                return strict(a, b)
+            except Exception:
+                return div(a, b)
+        def safe(f):
+            try: return f(1.0, 0.0)
+            except ZeroDivisionError: return "zero"
         """)
-    late = """
-        from lib import caller, div
-        print(div(1.0, 2.0))
-        try: print(caller(1.0, 0.0))
-        except ZeroDivisionError: print("zero")
-        """
-    early = "from lib import caller, div\nprint(caller(1.0, 0.0))\nprint(div(1.0, 2.0))"
-    without = [project.good(late, SAGGAR_MODE="off").out, project.good(early, SAGGAR_MODE="off").out]
-    for _ in range(2):
-        assert [project.good(late).out, project.good(early).out] == without
+    calls = ["caller", "div", "strict", "both"]
+    expected = {"caller": "inf", "div": "zero", "strict": "zero", "both": "inf"}
+    for order in (calls, calls[::-1], calls[2:] + calls[:2], ["div", "caller", "div", "both"]):
+        result = project.good("from lib import *\n" + "\n".join(f"print(safe({c}))" for c in order))
+        assert result.out.split() == [expected[c] for c in order], order
+    assert result.cacheable() == []
 
 
 def test_renamed_folder_of_a_package(project):

@@ -206,3 +206,23 @@ def test_a_caller_compiled_against_a_served_callee(project):
 def _dedent(text):
     import textwrap
     return textwrap.dedent(text)
+
+
+def test_what_was_linked_first_and_asked_for_later_is_used(project):
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def inner(x): return x + 1
+        @njit(cache=True)
+        def only_linked(x): return x * 2
+        @njit(cache=True)
+        def outer(x): return only_linked(inner(x))
+        """)
+    program = "from lib import outer, inner\nprint(outer(1), inner(1), inner(2), outer(2), inner(1.5))"
+    cold, warm = project.cold_and_warm(program)
+    used = {e["group"].rpartition(":")[2] for e in cold.of("published") + cold.of("hit") if e["flags"] & 1}
+    assert used == {"outer", "inner"}
+    assert {e["group"].rpartition(":")[2] for e in warm.of("hit") if e["flags"] & 1} == used
+    project.store = project.work / "other"  # inner is compiled for outer, and then stops compiling
+    stopped = "from lib import outer, inner\nprint(outer(1)); inner.disable_compile(); print(inner(1), inner(True))"
+    assert project.good(stopped).out == "4\n2 2\n"

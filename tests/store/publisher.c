@@ -6,10 +6,13 @@
  * look STORE I              prints each variant that is served whole; ends with 1 if anything else is served
  *   publisher mend STORE I VARIANT      collects with age 0, publishes, and looks; ends with 1 unless all of
  * it works
+ *   publisher bake FILE I VARIANT       writes an image of one entry; prints and ends as publish does
+ *   publisher image FILE I              checks an image and prints the variant that it holds
  *
  * Calls of access() mark where the interesting part begins and ends in a trace.
  */
 #include "../entries.h"
+#include "image/image.h"
 #include "store/store.h"
 
 enum { VARIANTS = 4 };
@@ -76,6 +79,28 @@ static int mend(const char *store, struct sg_tier *tier, const struct made *m) {
     return 0;
 }
 
+static int bake(const char *path, const struct made *m) {
+    saggar_image_writer *w;
+    NEED(saggar_image_writer_new(&w) == SAGGAR_OK &&
+         saggar_image_writer_add(w, m->core, m->size) == SAGGAR_OK);
+    mark("/publish-begins");
+    int err = saggar_image_writer_write(w, path, NULL);
+    mark("/publish-ends");
+    saggar_image_writer_free(w);
+    return err;
+}
+
+static int image(const char *path, unsigned i) {
+    struct sg_tier *tier;
+    if (access(path, F_OK) == 0 && sg_image_check(path, NULL, NULL, NULL) != SAGGAR_OK)
+        return 1;
+    if (sg_image_open(path, &tier) != SAGGAR_OK)
+        return 1;
+    look(tier, i);
+    tier->ops->close(tier);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     struct sg_tier *tier;
     int result = 0;
@@ -98,6 +123,11 @@ int main(int argc, char **argv) {
                 tier->ops->release(&out[k]);
         }
         printf("%u\n", n);
+    } else if (strcmp(argv[1], "bake") == 0) {
+        int err = bake(argv[2], &m);
+        printf("%s\n", err == SAGGAR_OK ? "published" : saggar_errname(err));
+    } else if (strcmp(argv[1], "image") == 0) {
+        result = image(argv[2], i);
     } else if (strcmp(argv[1], "look") == 0) {
         look(tier, i);
     } else {

@@ -118,6 +118,8 @@ def faults(bench: Bench, scenario: str, variant: int, extra: list[str]) -> list[
     """Every point of one way of publishing: killed there, and each error there."""
     bench.reset(scenario)
     before = set(bench.call("look", bench.store, 1).stdout.split())
+    if scenario == "full":
+        before = set()  # the oldest has to go
     calls = bench.trace("publish", bench.store, 1, variant, extra=extra)
     points = between(calls, "/publish-begins", "/publish-ends")
     points = [point for point in points if point[0] not in MEMORY]
@@ -148,6 +150,33 @@ def faults(bench: Bench, scenario: str, variant: int, extra: list[str]) -> list[
     return wrong
 
 
+def images(bench: Bench) -> list[str]:
+    """The same for writing an image over an older one: one of the two is there, whole, and no temporary after an error."""
+    wrong = []
+    path = bench.folder / "images" / "a.saggar"
+    path.parent.mkdir()
+    bench.call("bake", path, 1, 0)
+    points = between(bench.trace("bake", path, 1, 0), "/publish-begins", "/publish-ends")
+    points = [point for point in points if point[0] not in MEMORY]
+    for name, number in points:
+        for kind in ["signal=SIGKILL"] + ["error=" + error for error in ERRORS.get(name, ERRORS[""])]:
+            bench.call("bake", path, 1, 0)
+            what = f"image: {name} {number}: {kind}"
+            done = bench.call("bake", path, 1, 1, strace=["-o", "/dev/null", "-e", f"inject={name}:{kind}:when={number}"])
+            left = list(path.parent.glob(".tmp-*"))
+            if kind != "signal=SIGKILL" and (done.returncode != 0 or (left and name != "unlinkat")):
+                wrong.append(f"{what}: ended with {done.returncode}, left {left} {done.stderr[-400:]}")
+            holds = bench.call("image", path, 1)
+            if holds.returncode != 0 or holds.stdout.split() not in (["0"], ["1"]):
+                wrong.append(f"{what}: the image is damaged: {holds.stdout}{holds.stderr[-400:]}")
+            if done.stdout.strip() == "published" and holds.stdout.split() != ["1"]:
+                wrong.append(f"{what}: acknowledged and not there")
+            for file in left:
+                file.unlink()
+    print(f"image: {len(points)} system calls", flush=True)
+    return wrong
+
+
 def lookups(bench: Bench) -> list[str]:
     """A miss is one call, a hit five (open, fstat, read, close, and the next slot)."""
     wrong = []
@@ -171,7 +200,7 @@ def main() -> int:
         if probe.returncode != 0:
             print("skipped: strace may not trace or inject here")
             return SKIPPED
-        wrong = lookups(bench)
+        wrong = lookups(bench) + images(bench)
         no_links = ["-e", "inject=linkat:error=EPERM"]
         no_renames = [*no_links, "-e", "inject=renameat2:error=EINVAL"]
         for scenario, variant, extra in (("new", 0, []), ("one", 1, []), ("one", 0, []), ("damaged", 0, []),

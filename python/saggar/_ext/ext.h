@@ -131,7 +131,6 @@ void ext_cache_return(CacheObject *self);
 PyObject *ext_entry_new(ext_state *state, saggar_entry *entry);
 PyObject *ext_claim_new(ext_state *state, saggar_claim *claim, saggar_claim_outcome outcome, double waited);
 
-PyObject *ext_cache_publish(PyObject *self, PyTypeObject *type, PyObject *const *args, Py_ssize_t n, PyObject *names);
-extern const char ext_cache_publish_doc[];
+PyObject *ext_cache_publish(PyObject *self, PyObject *args, PyObject *names);
 
 #endif

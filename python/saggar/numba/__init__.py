@@ -38,15 +38,13 @@ def _install() -> None:
     if numba.config.DISABLE_JIT:
         _off("NUMBA_DISABLE_JIT is set")
         return
-    from . import patch
+    from . import events, patch, process
 
     try:
         patch.apply()
     except patch.Unknown as error:
         _off(f"this Numba is not known: {error}")
         return
-    from . import events, process
-
     events.listen()
     _status.update(active=True, reason="")
     process.report("adapter", flags=process._saggar.FLAG_ACTIVE, group="numba", detail=f"numba {numba.__version__}")

@@ -14,7 +14,7 @@ from numba.core.caching import _Cache
 from numba.core.errors import NumbaWarning
 
 from .. import _saggar
-from . import names, payload, process, recipe, target
+from . import payload, process, recipe, target
 
 
 class FunctionCache(_Cache):
@@ -114,6 +114,7 @@ class FunctionCache(_Cache):
         self._last = (reason, detail)
         if entry is None:
             return None
+        flags = self._flags()
         try:
             result = payload.load(entry, request, self._python, target_context)
         except payload.Refused as error:
@@ -122,12 +123,15 @@ class FunctionCache(_Cache):
             self._last = ("load-failed", f"{type(error).__name__}: {error}"[:400])
             entry.reject()
         else:
-            self._served.add(request.key)
-            process.report("hit", flags=process.flags() | _saggar.FLAG_CACHEABLE, key=request.key,
+            self._note(request, result)
+            process.report("hit", flags=flags | _saggar.FLAG_CACHEABLE, key=request.key,
                            group=request.text(), detail=entry.tier)
-            wrappers_of[result.fndesc.mangled_name] = request
             return result
         return None
+
+    def _flags(self) -> int:
+        # A ufunc's kernel serves the program as well as the caller that it was first needed for.
+        return _saggar.FLAG_USED if self._kind == "ufunc" else process.flags()
 
     def _missed(self, key: bytes | None, reason: str, detail: str) -> None:
         process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=key,
@@ -151,9 +155,14 @@ class FunctionCache(_Cache):
         except _saggar.Uncacheable as error:
             self._not_stored(str(error), pending.key)
             return
-        wrappers_of[cres.fndesc.mangled_name] = pending
-        publish(pending, pending, parts, symbols, cres.codegen, frame.started)
-        self._served.add(pending.key)
+        publish(pending, pending, parts, symbols, cres.codegen, frame.started, self._flags())
+        self._note(pending, cres)
+
+    def _note(self, request: recipe.Request, cres: Any) -> None:
+        self._served.add(request.key)
+        keys[cres.fndesc.mangled_name] = request.key
+        if self._kind == "ufunc":
+            kernels[cres.fndesc.mangled_name] = request
 
     def _not_stored(self, why: str, key: bytes | None = None) -> None:
         process.report("not-stored", flags=process.flags(), reason="uncacheable", key=key, group=self._text(), detail=why)
@@ -184,12 +193,13 @@ class Required(RuntimeError):
     """SAGGAR_MODE=require: something cacheable would be compiled."""
 
 
-# Kernels known to the cache, by symbol name: what their loop wrappers are keyed by.
-wrappers_of: dict[str, recipe.Request] = {}
+# What was served or stored in this process, by symbol name; and the ufunc kernels among it, which their loops need.
+keys: dict[str, bytes] = {}
+kernels: dict[str, recipe.Request] = {}
 
 
 def publish(keyed: Any, request: recipe.Request, parts: dict[str, bytes], symbols: list[str], codegen: Any,
-            started: int) -> None:
+            started: int, flags: int) -> None:
     """Publishes an entry and says so; what goes wrong is counted."""
     cache = process.cache()
     try:
@@ -199,9 +209,4 @@ def publish(keyed: Any, request: recipe.Request, parts: dict[str, bytes], symbol
         process.report("not-stored", flags=process.flags(), reason="publish-failed", key=keyed.key,
                        group=request.text(), detail=f"{error.name}: {error}")
     else:
-        process.report("published", flags=process.flags(), key=keyed.key, group=request.text())
-
-
-def forget_names() -> None:
-    """For tests."""
-    names.known.clear()
+        process.report("published", flags=flags | _saggar.FLAG_CACHEABLE, key=keyed.key, group=request.text())

@@ -19,6 +19,8 @@ def _expect(holder: Any, name: str, *parameters: str) -> Any:
     where = f"{getattr(holder, '__module__', '')}.{getattr(holder, '__qualname__', getattr(holder, '__name__', holder))}.{name}"
     if found is None:
         raise Unknown(f"{where.lstrip('.')} is not there")
+    if not parameters:
+        return found
     try:
         there = tuple(inspect.signature(found).parameters)
     except (TypeError, ValueError):
@@ -38,6 +40,11 @@ def apply() -> None:
 
     _expect(dispatcher.Dispatcher, "enable_caching", "self")
     _expect(dispatcher.Dispatcher, "compile", "self", "sig")
+    _expect(dispatcher.Dispatcher, "add_overload", "self", "cres")
+    _expect(dispatcher.Dispatcher, "disable_compile", "self", "val")
+    _expect(dispatcher.Dispatcher, "get_overload", "self", "sig")
+    _expect(dispatcher.Dispatcher, "_reset_overloads", "self")
+    _expect(dispatcher.Dispatcher, "_insert")
     _expect(dispatcher.Dispatcher, "_rebuild", "uuid", "py_func", "locals", "targetoptions", "can_compile", "sigs")
     _expect(ccallback.CFunc, "enable_caching", "self")
     _expect(ccallback.CFunc, "compile", "self")
@@ -68,10 +75,11 @@ def apply() -> None:
 
 def _dispatchers(dispatcher: Any) -> None:
     from numba.core.registry import cpu_target
+    from numba.core.sigutils import normalize_signature
 
     cls = dispatcher.Dispatcher
     original_enable, original_compile = cls.enable_caching, cls.compile
-    from . import process
+    from . import inherit, linked, process
 
     frames_of = process._stack
     Frame = process.Frame
@@ -90,10 +98,43 @@ def _dispatchers(dispatcher: Any) -> None:
         frame = Frame(self, sig)
         frames.append(frame)
         try:
-            return original_compile(self, sig)
+            inherit.select(self, tuple(normalize_signature(sig)[0]))
+            result = original_compile(self, sig)
         finally:
             frames.pop()
             frame.close()
+        if not frames and self.__dict__.get("_saggar_linked"):
+            linked.asked(self, sig)
+        return result
+
+    original_add, original_disable, original_get = cls.add_overload, cls.disable_compile, cls.get_overload
+    original_reset = cls._reset_overloads
+
+    @functools.wraps(original_get)
+    def get_overload(self: Any, sig: Any) -> Any:
+        args = tuple(normalize_signature(sig)[0])
+        if frames_of.frames and args in self.overloads:
+            there = self.overloads[args]
+            inherit.select(self, args)
+            self.overloads.setdefault(args, there)
+        return original_get(self, sig)
+
+    @functools.wraps(original_reset)
+    def _reset_overloads(self: Any) -> None:
+        inherit.forget(self)
+        self.__dict__.pop("_saggar_linked", None)
+        original_reset(self)
+
+    @functools.wraps(original_add)
+    def add_overload(self: Any, cres: Any) -> None:
+        if len(frames_of.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
+            return
+        original_add(self, cres)
+
+    @functools.wraps(original_disable)
+    def disable_compile(self: Any, val: Any = True) -> None:
+        linked.insert_all(self)
+        original_disable(self, val)
 
     original_rebuild = cls._rebuild.__func__
 
@@ -102,8 +143,14 @@ def _dispatchers(dispatcher: Any) -> None:
         live = _live(cls, uuid, py_func, targetoptions)
         if live is not None:
             return live
-        return original_rebuild(cls, uuid, py_func, locals, targetoptions, can_compile, sigs)
+        made = original_rebuild(cls, uuid, py_func, locals, targetoptions, can_compile, sigs)
+        linked.insert_all(made)
+        return made
 
+    cls.add_overload = add_overload
+    cls.get_overload = get_overload
+    cls._reset_overloads = _reset_overloads
+    cls.disable_compile = disable_compile
     cls.enable_caching = enable_caching
     cls.compile = compile
     cls._rebuild = classmethod(functools.wraps(original_rebuild)(_rebuild))

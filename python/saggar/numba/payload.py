@@ -170,11 +170,11 @@ def _no_paths(request: recipe.Request, parts: dict[str, bytes]) -> None:
         python = node.function.python
         if python is not None and os.path.isabs(python.__code__.co_filename):
             directory = os.path.dirname(python.__code__.co_filename)
-            if len(directory) > 3:
+            if len(directory) > 1:
                 places.add(os.fsencode(directory))
     for name, blob in parts.items():
         for place in places:
-            if place in blob:
+            if place + b"/" in blob or len(place) > 8 and place in blob:
                 raise _saggar.Uncacheable(f"the path of a source file is in its {name}")
 
 

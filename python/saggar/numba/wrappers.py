@@ -39,7 +39,7 @@ class GufuncWrapperCache(_Cache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            kernel = cache_module.wrappers_of.get(self._wrapper.fndesc.mangled_name) if self._wrapper else None
+            kernel = cache_module.kernels.get(self._wrapper.fndesc.mangled_name) if self._wrapper else None
             if kernel is None:
                 return None
             layout = (("inputs", tuple(map(tuple, self._wrapper.sin))), ("outputs", tuple(map(tuple, self._wrapper.sout))))
@@ -104,7 +104,7 @@ def _find(cache: Any, request: recipe.WrapperRequest, codegen: Any) -> tuple[Any
     except Exception as error:
         entry.reject()
         return None, "load-failed", f"{type(error).__name__}: {error}"[:400]
-    process.report("hit", flags=process.flags() | _saggar.FLAG_CACHEABLE, key=request.key, group=request.kernel.text(),
+    process.report("hit", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, key=request.key, group=request.kernel.text(),
                    detail=entry.tier)
     return library, "none", ""
 
@@ -121,13 +121,13 @@ def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
     except _saggar.Uncacheable as error:
         process.report("not-stored", reason="uncacheable", key=request.key, group=kernel.text(), detail=str(error))
         return
-    cache_module.publish(request, kernel, parts, symbols, library.codegen, started)
+    cache_module.publish(request, kernel, parts, symbols, library.codegen, started, _saggar.FLAG_USED)
 
 
 def build_ufunc_wrapper(original: Any, library: Any, context: Any, fname: str, signature: Any, objmode: bool,
                         cres: Any) -> Any:
     """Replaces Numba's build_ufunc_wrapper: the loop around a @vectorize kernel."""
-    kernel = cache_module.wrappers_of.get(fname)
+    kernel = cache_module.kernels.get(fname)
     claim = None
     request = None
     try:

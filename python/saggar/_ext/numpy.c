@@ -1,0 +1,408 @@
+/*
+ * NumPy's dtypes, arrays and scalars, both ways, through their Python attributes: nothing of NumPy is compiled in, and
+ * it is never imported from here. What its attributes do not tell completely (user-defined dtypes, object arrays,
+ * subclasses) is not encodable.
+ */
+#include "ext.h"
+
+#include <string.h>
+
+PyObject *ext_numpy(void) {
+    PyObject *modules = PySys_GetObject("modules");
+    return modules == NULL || !PyDict_Check(modules) ? NULL : PyDict_GetItemString(modules, "numpy");
+}
+
+/** A type that NumPy exports, or NULL without an exception. */
+static PyTypeObject *numpy_type(PyObject *numpy, const char *name) {
+    PyObject *type = PyObject_GetAttrString(numpy, name);
+    if (type == NULL || !PyType_Check(type)) {
+        PyErr_Clear();
+        Py_CLEAR(type);
+    }
+    return (PyTypeObject *)type;
+}
+
+static int long_attribute(PyObject *object, const char *name, long long *out) {
+    PyObject *value = PyObject_GetAttrString(object, name);
+    *out = value == NULL ? -1 : PyLong_AsLongLong(value);
+    Py_XDECREF(value);
+    return *out == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+static int true_attribute(PyObject *object, const char *name) {
+    PyObject *value = PyObject_GetAttrString(object, name);
+    int result = value == NULL ? -1 : PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return result;
+}
+
+/* ---- dtypes ---- */
+
+/** 1 if str, fields and so on tell everything about the dtype. */
+static int dtype_is_plain(PyObject *numpy, PyObject *dtype) {
+    long long builtin;
+    if (long_attribute(dtype, "isbuiltin", &builtin) < 0) {
+        return -1;
+    }
+    PyObject *kind = PyObject_GetAttrString(dtype, "kind");
+    PyObject *type = PyObject_GetAttrString(dtype, "type");
+    PyObject *plain = PyObject_GetAttrString(numpy, "void");
+    int result = -1;
+    if (kind != NULL && type != NULL && plain != NULL && PyUnicode_Check(kind) &&
+        PyUnicode_GET_LENGTH(kind) == 1) {
+        Py_UCS4 letter = PyUnicode_READ_CHAR(kind, 0);
+        result = builtin != 2 && letter < 128 && strchr("biufcmMSUVO", (int)letter) != NULL && letter != 0 &&
+                 (letter != 'V' || type == plain);
+    }
+    Py_XDECREF(kind);
+    Py_XDECREF(type);
+    Py_XDECREF(plain);
+    return result;
+}
+
+static int encode_dtype_value(struct ext_encoder *e, PyObject *numpy, PyObject *dtype);
+
+/** One value of the record `dtype`, taken from an attribute or made of it. Steals `value`. */
+static int field(struct ext_encoder *e, const char *name, PyObject *value) {
+    if (value == NULL) {
+        return -1;
+    }
+    int result = ext_encoded(e, saggar_encode_name(e->out, name));
+    if (result == 0) {
+        result = ext_encode_value(e, value);
+    }
+    Py_DECREF(value);
+    return result;
+}
+
+static PyObject *metadata_of(PyObject *dtype) {
+    PyObject *metadata = PyObject_GetAttrString(dtype, "metadata");
+    if (metadata == NULL || metadata == Py_None) {
+        return metadata;
+    }
+    PyObject *dict = PyObject_CallOneArg((PyObject *)&PyDict_Type, metadata);
+    Py_DECREF(metadata);
+    return dict;
+}
+
+/** (name, title or none, offset, dtype value) */
+static int encode_field(struct ext_encoder *e, PyObject *numpy, PyObject *name, PyObject *row) {
+    if (!PyTuple_Check(row) || PyTuple_GET_SIZE(row) < 2) {
+        return ext_uncacheable(e, "odd dtype");
+    }
+    PyObject *title = PyTuple_GET_SIZE(row) > 2 ? PyTuple_GET_ITEM(row, 2) : Py_None;
+    if (ext_encoded(e, saggar_encode_begin(e->out, SAGGAR_TUPLE)) < 0 || ext_enter(e, NULL, NULL) < 0) {
+        return -1;
+    }
+    int result = -1;
+    if (ext_encode_value(e, name) == 0 && ext_encode_value(e, title) == 0 &&
+        ext_encode_value(e, PyTuple_GET_ITEM(row, 1)) == 0 &&
+        encode_dtype_value(e, numpy, PyTuple_GET_ITEM(row, 0)) == 0) {
+        result = 0;
+    }
+    ext_leave(e);
+    return result < 0 ? -1 : ext_encoded(e, saggar_encode_end(e->out));
+}
+
+static int encode_struct_fields(struct ext_encoder *e, PyObject *numpy, PyObject *names, PyObject *fields) {
+    if (ext_encoded(e, saggar_encode_begin(e->out, SAGGAR_TUPLE)) < 0 || ext_enter(e, NULL, NULL) < 0) {
+        return -1;
+    }
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *row = PyObject_GetItem(fields, PyTuple_GET_ITEM(names, i));
+        result = row == NULL ? -1 : encode_field(e, numpy, PyTuple_GET_ITEM(names, i), row);
+        Py_XDECREF(row);
+    }
+    ext_leave(e);
+    return result < 0 ? -1 : ext_encoded(e, saggar_encode_end(e->out));
+}
+
+static int encode_fields(struct ext_encoder *e, PyObject *numpy, PyObject *dtype) {
+    if (ext_encoded(e, saggar_encode_name(e->out, "fields")) < 0) {
+        return -1;
+    }
+    PyObject *names = PyObject_GetAttrString(dtype, "names");
+    PyObject *fields = PyObject_GetAttrString(dtype, "fields");
+    int result = -1;
+    if (names != NULL && fields != NULL) {
+        result = !PyTuple_Check(names) || fields == Py_None ? ext_encoded(e, saggar_encode_none(e->out))
+                                                            : encode_struct_fields(e, numpy, names, fields);
+    }
+    Py_XDECREF(names);
+    Py_XDECREF(fields);
+    return result;
+}
+
+static int encode_sub(struct ext_encoder *e, PyObject *numpy, PyObject *dtype) {
+    if (ext_encoded(e, saggar_encode_name(e->out, "sub")) < 0) {
+        return -1;
+    }
+    PyObject *sub = PyObject_GetAttrString(dtype, "subdtype");
+    int result = -1;
+    if (sub != NULL && !PyTuple_Check(sub)) {
+        result = ext_encoded(e, saggar_encode_none(e->out));
+    } else if (sub != NULL && PyTuple_GET_SIZE(sub) == 2 &&
+               ext_encoded(e, saggar_encode_begin(e->out, SAGGAR_TUPLE)) == 0 && ext_enter(e, NULL, NULL) == 0) {
+        result = encode_dtype_value(e, numpy, PyTuple_GET_ITEM(sub, 0));
+        result = result < 0 ? -1 : ext_encode_value(e, PyTuple_GET_ITEM(sub, 1));
+        ext_leave(e);
+        result = result < 0 ? -1 : ext_encoded(e, saggar_encode_end(e->out));
+    }
+    Py_XDECREF(sub);
+    return result;
+}
+
+/** The record of section 2.1, without a tag before it. */
+static int encode_dtype_record(struct ext_encoder *e, PyObject *numpy, PyObject *dtype) {
+    int plain = dtype_is_plain(numpy, dtype);
+    if (plain <= 0) {
+        return plain < 0 ? -1 : ext_uncacheable(e, "dtype %.200s", Py_TYPE(dtype)->tp_name);
+    }
+    if (ext_encoded(e, saggar_encode_record(e->out, "dtype")) < 0 || ext_enter(e, dtype, NULL) < 0) {
+        return -1;
+    }
+    int result = -1;
+    if (field(e, "str", PyObject_GetAttrString(dtype, "str")) == 0 &&
+        field(e, "itemsize", PyObject_GetAttrString(dtype, "itemsize")) == 0 &&
+        field(e, "align", PyObject_GetAttrString(dtype, "isalignedstruct")) == 0 &&
+        field(e, "metadata", metadata_of(dtype)) == 0 && encode_fields(e, numpy, dtype) == 0 &&
+        encode_sub(e, numpy, dtype) == 0) {
+        result = 0;
+    }
+    ext_leave(e);
+    return result < 0 ? -1 : ext_encoded(e, saggar_encode_end(e->out));
+}
+
+static int encode_dtype_value(struct ext_encoder *e, PyObject *numpy, PyObject *dtype) {
+    return ext_encoded(e, saggar_encode_dtype(e->out)) < 0 ? -1 : encode_dtype_record(e, numpy, dtype);
+}
+
+/* ---- arrays and scalars ---- */
+
+#define MAX_NDIM 64
+#define MAX_ITEMS (16 << 20)
+
+static int shape_of(struct ext_encoder *e, PyObject *array, uint64_t extents[MAX_NDIM], uint32_t *ndim) {
+    PyObject *shape = PyObject_GetAttrString(array, "shape");
+    if (shape == NULL || !PyTuple_Check(shape) || PyTuple_GET_SIZE(shape) > MAX_NDIM) {
+        Py_XDECREF(shape);
+        return PyErr_Occurred() ? -1 : ext_uncacheable(e, "odd array");
+    }
+    *ndim = (uint32_t)PyTuple_GET_SIZE(shape);
+    for (uint32_t i = 0; i < *ndim; i++) {
+        extents[i] = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(shape, i));
+    }
+    Py_DECREF(shape);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/** order as in section 2.2 and flags, or -1. */
+static int layout_of(PyObject *array, uint8_t *order, uint8_t *flags) {
+    PyObject *all = PyObject_GetAttrString(array, "flags");
+    int c = all == NULL ? -1 : true_attribute(all, "c_contiguous");
+    int f = c < 0 ? -1 : true_attribute(all, "f_contiguous");
+    int writeable = f < 0 ? -1 : true_attribute(all, "writeable");
+    int aligned = writeable < 0 ? -1 : true_attribute(all, "aligned");
+    Py_XDECREF(all);
+    if (aligned < 0) {
+        return -1;
+    }
+    *order = c ? 0 : f ? 1 : 2;
+    *flags = (uint8_t)(writeable | aligned << 1);
+    return 0;
+}
+
+static int encode_array_of(struct ext_encoder *e, PyObject *numpy, PyObject *array, PyObject *dtype) {
+    uint64_t extents[MAX_NDIM];
+    uint32_t ndim = 0;
+    uint8_t order = 0, flags = 0;
+    long long size;
+    int objects = true_attribute(dtype, "hasobject");
+    if (objects != 0) {
+        return objects < 0 ? -1 : ext_uncacheable(e, "array of objects");
+    }
+    if (long_attribute(array, "nbytes", &size) < 0 || shape_of(e, array, extents, &ndim) < 0 ||
+        layout_of(array, &order, &flags) < 0) {
+        return -1;
+    }
+    if (size > MAX_ITEMS) {
+        return ext_uncacheable(e, "array of %lld bytes", size);
+    }
+    if (ext_encoded(e, saggar_encode_array(e->out)) < 0 || encode_dtype_record(e, numpy, dtype) < 0) {
+        return -1;
+    }
+    PyObject *items = PyObject_CallMethod(array, "tobytes", "s", order == 1 ? "F" : "C");
+    if (items == NULL || !PyBytes_Check(items)) {
+        Py_XDECREF(items);
+        return PyErr_Occurred() ? -1 : ext_uncacheable(e, "odd array");
+    }
+    int result = ext_encoded(e, saggar_encode_array_data(e->out, order, flags, extents, ndim, PyBytes_AS_STRING(items),
+                                                         (size_t)PyBytes_GET_SIZE(items)));
+    Py_DECREF(items);
+    return result;
+}
+
+static int encode_array(struct ext_encoder *e, PyObject *numpy, PyObject *array) {
+    PyObject *dtype = PyObject_GetAttrString(array, "dtype");
+    int result = dtype == NULL ? -1 : encode_array_of(e, numpy, array, dtype);
+    Py_XDECREF(dtype);
+    return result < 0 ? -1 : 1;
+}
+
+/** 0 for a subclass of a scalar type: it may mean something else. */
+static int encode_scalar(struct ext_encoder *e, PyObject *numpy, PyObject *scalar) {
+    PyObject *dtype = PyObject_GetAttrString(scalar, "dtype");
+    PyObject *type = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "type");
+    int result = type == NULL ? -1 : type == (PyObject *)Py_TYPE(scalar);
+    int objects = result > 0 ? true_attribute(dtype, "hasobject") : 0;
+    if (objects != 0) {
+        result = objects < 0 ? -1 : ext_uncacheable(e, "scalar of objects");
+    }
+    PyObject *items = result > 0 ? PyObject_CallMethod(scalar, "tobytes", NULL) : NULL;
+    if (result > 0) {
+        result = items == NULL || !PyBytes_Check(items) || ext_encoded(e, saggar_encode_array_scalar(e->out)) < 0 ||
+                         encode_dtype_record(e, numpy, dtype) < 0 ||
+                         ext_encoded(e, saggar_encode_array_data(e->out, 0, 0, NULL, 0, PyBytes_AS_STRING(items),
+                                                                 (size_t)PyBytes_GET_SIZE(items))) < 0
+                     ? -1
+                     : 1;
+    }
+    Py_XDECREF(items);
+    Py_XDECREF(type);
+    Py_XDECREF(dtype);
+    return result;
+}
+
+int ext_encode_numpy(struct ext_encoder *e, PyObject *value) {
+    PyObject *numpy = ext_numpy();
+    if (numpy == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_INCREF(numpy);
+    PyTypeObject *array = numpy_type(numpy, "ndarray");
+    PyTypeObject *dtype = numpy_type(numpy, "dtype");
+    PyTypeObject *scalar = numpy_type(numpy, "generic");
+    int result = 0;
+    if (array != NULL && Py_IS_TYPE(value, array)) {
+        result = encode_array(e, numpy, value);
+    } else if (dtype != NULL && PyObject_TypeCheck(value, dtype)) {
+        result = encode_dtype_value(e, numpy, value) < 0 ? -1 : 1;
+    } else if (scalar != NULL && PyObject_TypeCheck(value, scalar)) {
+        result = encode_scalar(e, numpy, value);
+    }
+    Py_XDECREF(array);
+    Py_XDECREF(dtype);
+    Py_XDECREF(scalar);
+    Py_DECREF(numpy);
+    return result;
+}
+
+/* ---- back to NumPy ---- */
+
+/** The value of a field of a decoded record by its place, which FORMAT.md fixes; borrowed. */
+static PyObject *field_at(PyObject *record, Py_ssize_t i) {
+    PyObject *fields = ((RecordObject *)record)->fields;
+    if (i >= PyTuple_GET_SIZE(fields)) {
+        PyErr_SetString(PyExc_ValueError, "not the record of a dtype");
+        return NULL;
+    }
+    return PyTuple_GET_ITEM(PyTuple_GET_ITEM(fields, i), 1);
+}
+
+/** {'names': …, 'titles': …, 'offsets': …, 'formats': …, 'itemsize': …} of the fields of a structure. */
+static PyObject *struct_description(PyObject *fields, PyObject *itemsize) {
+    static const char *const columns[] = {"names", "titles", "offsets", "formats"};
+    PyObject *description = PyDict_New();
+    if (description == NULL || PyDict_SetItemString(description, "itemsize", itemsize) < 0) {
+        Py_XDECREF(description);
+        return NULL;
+    }
+    for (Py_ssize_t c = 0; c < 4; c++) {
+        PyObject *column = PyList_New(0);
+        int err = column == NULL ? -1 : PyDict_SetItemString(description, columns[c], column);
+        for (Py_ssize_t i = 0; err == 0 && i < PyTuple_GET_SIZE(fields); i++) {
+            PyObject *row = PyTuple_GET_ITEM(fields, i);
+            if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != 4) {
+                PyErr_SetString(PyExc_ValueError, "not the record of a dtype");
+                err = -1;
+            } else {
+                err = PyList_Append(column, PyTuple_GET_ITEM(row, c));
+            }
+        }
+        Py_XDECREF(column);
+        if (err < 0) {
+            Py_DECREF(description);
+            return NULL;
+        }
+    }
+    return description;
+}
+
+static PyObject *call_dtype(PyObject *numpy, PyObject *description, PyObject *align, PyObject *metadata) {
+    PyObject *function = PyObject_GetAttrString(numpy, "dtype");
+    PyObject *args = Py_BuildValue("(O)", description);
+    PyObject *names = metadata == Py_None ? Py_BuildValue("{s:O}", "align", align)
+                                          : Py_BuildValue("{s:O,s:O}", "align", align, "metadata", metadata);
+    PyObject *dtype = function == NULL || args == NULL || names == NULL ? NULL : PyObject_Call(function, args, names);
+    Py_XDECREF(function);
+    Py_XDECREF(args);
+    Py_XDECREF(names);
+    return dtype;
+}
+
+PyObject *ext_numpy_dtype(ext_state *state, PyObject *record) {
+    PyObject *numpy = ext_numpy();
+    if (!Py_IS_TYPE(record, state->record) || numpy == NULL) {
+        PyErr_SetString(PyExc_ValueError, "not the record of a dtype");
+        return NULL;
+    }
+    PyObject *fields = field_at(record, 4), *sub = field_at(record, 5);
+    if (fields == NULL || sub == NULL) {
+        return NULL;
+    }
+    PyObject *description;
+    if (PyTuple_CheckExact(fields)) {
+        description = struct_description(fields, field_at(record, 1));
+    } else {
+        description = Py_NewRef(PyTuple_CheckExact(sub) ? sub : field_at(record, 0));
+    }
+    if (description == NULL) {
+        return NULL;
+    }
+    PyObject *dtype = call_dtype(numpy, description, field_at(record, 2), field_at(record, 3));
+    Py_DECREF(description);
+    return dtype;
+}
+
+PyObject *ext_numpy_array(PyObject *dtype, PyObject *shape, int order, int flags, PyObject *items) {
+    int objects = true_attribute(dtype, "hasobject");
+    if (objects != 0) { // bytes must never be taken for pointers
+        if (objects > 0) {
+            PyErr_SetString(PyExc_ValueError, "array of objects");
+        }
+        return NULL;
+    }
+    PyObject *buffer = PyByteArray_FromObject(items);
+    PyObject *array = buffer == NULL ? NULL
+                                     : PyObject_CallMethod(ext_numpy(), "ndarray", "OOOiOs", shape, dtype, buffer, 0,
+                                                           Py_None, order == 1 ? "F" : "C");
+    Py_XDECREF(buffer);
+    if (array != NULL && (flags & 1) == 0) {
+        PyObject *all = PyObject_GetAttrString(array, "flags");
+        if (all == NULL || PyObject_SetAttrString(all, "writeable", Py_False) < 0) {
+            Py_CLEAR(array);
+        }
+        Py_XDECREF(all);
+    }
+    return array;
+}
+
+PyObject *ext_numpy_scalar(PyObject *dtype, PyObject *item) {
+    PyObject *shape = PyTuple_New(0);
+    PyObject *array = shape == NULL ? NULL : ext_numpy_array(dtype, shape, 0, 1, item);
+    PyObject *scalar = array == NULL ? NULL : PyObject_GetItem(array, shape);
+    Py_XDECREF(array);
+    Py_XDECREF(shape);
+    return scalar;
+}
