@@ -11,10 +11,14 @@ This module stands beside the package `saggar` and not in it, so that little is 
 from __future__ import annotations
 
 import sys
-import threading
-from importlib.machinery import ModuleSpec, SourceFileLoader, SourcelessFileLoader
-from types import ModuleType
-from typing import Any, Callable
+from _thread import get_ident
+from importlib.machinery import SourceFileLoader, SourcelessFileLoader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, Callable
 
 #: Top-level package -> adapter, a module with an install() that never raises. saggar.pth has the same names.
 TABLE = {"numba": "saggar.numba"}
@@ -25,17 +29,11 @@ state: dict[str, str] = {}
 _searching: set[tuple[int, str]] = set()
 
 
-def arm() -> None:
-    """Puts a finder in front if there is none: for interpreters that run without saggar.pth (`python -S`)."""
-    if not any(_is_ours(finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, type(sys.implementation)(name="saggar", find_spec=find_spec))  # type: ignore[arg-type,call-arg]
-
-
 def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
     """The package's spec as the other finders give it, with a loader that runs the adapter afterwards."""
     if name not in TABLE or state.get(name) == "done":
         return None
-    search = (threading.get_ident(), name)
+    search = (get_ident(), name)
     if search in _searching:  # another finder delegates too, and came back to us
         return None
     _searching.add(search)

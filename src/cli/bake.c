@@ -326,6 +326,7 @@ static int run(const struct cli_args *args) {
         status = cli_fail("%s: there is no store yet; run `saggar warm -- COMMAND` first", list[0].path);
     else if (status == 0)
         status = bake(&b, list, n, settings.store);
+    cli_sources_free(list, n);
     sg_settings_free(&settings);
     return out_finish(status);
 }

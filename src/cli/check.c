@@ -129,8 +129,7 @@ static int check_all(struct checking *c, const struct cli_args *args) {
         if (list[i].tier != NULL)
             status = check_named(c, list[i].path);
     }
-    if (list != NULL && status != SG_EXIT_USAGE)
-        cli_sources_free(list, n);
+    cli_sources_free(list, n);
     return status;
 }
 

@@ -121,10 +121,9 @@ static struct cli_miss *add_miss(struct cli_events *e, size_t process, const str
     return m;
 }
 
+/* By the key where both have one; Numba's own events about compilations have none. */
 static bool same(bool has_key, const uint8_t *key, const char *group, const struct sg_trail_record *r) {
-    if (has_key != (r->key != NULL))
-        return false;
-    return has_key ? memcmp(key, r->key, SAGGAR_KEY_SIZE) == 0 : strcmp(group, r->group) == 0;
+    return has_key && r->key != NULL ? memcmp(key, r->key, SAGGAR_KEY_SIZE) == 0 : strcmp(group, r->group) == 0;
 }
 
 static void add_compiled(struct cli_events *e, size_t process, const struct sg_trail_record *r) {
@@ -137,14 +136,16 @@ static void add_compiled(struct cli_events *e, size_t process, const struct sg_t
                                .seconds = (double)r->value / 1e9};
     if (r->key != NULL)
         memcpy(c->key, r->key, SAGGAR_KEY_SIZE);
-    const char *detail = r->detail;
+    c->signature = out_strdup(r->detail);
+    c->root = SIZE_MAX;
+    const char *detail = "";
     for (size_t i = e->misses; i > 0 && c->reason == SAGGAR_REASON_NONE; i--) {
         const struct cli_miss *m = &e->miss[i - 1];
         if (m->process != process)
             break;
         if (same(m->has_key, m->key, m->group, r)) {
             c->reason = m->reason;
-            detail = m->detail;
+            detail = strcmp(m->detail, r->detail) != 0 ? m->detail : "";
         }
     }
     if (c->reason == SAGGAR_REASON_NONE && (c->flags & SAGGAR_FLAG_CACHEABLE) == 0)
@@ -154,9 +155,10 @@ static void add_compiled(struct cli_events *e, size_t process, const struct sg_t
         return;
     /* What ran inside it ended before it: the nested ones since the last that was not. */
     for (size_t i = e->compilations - 1; i > 0; i--) {
-        const struct cli_compiled *inner = &e->compiled[i - 1];
+        struct cli_compiled *inner = &e->compiled[i - 1];
         if (inner->process != process || (inner->flags & SAGGAR_FLAG_NESTED) == 0)
             break;
+        inner->root = e->compilations - 1;
         c->nested++;
     }
 }
@@ -178,6 +180,17 @@ static void add_not_stored(struct cli_events *e, size_t process, const struct sg
     }
 }
 
+static void add_served(struct cli_events *e, const char *tier) {
+    for (size_t i = 0; i < e->tiers; i++) {
+        if (strcmp(e->served[i].tier, tier) == 0) {
+            e->served[i].hits++;
+            return;
+        }
+    }
+    struct cli_served *served = out_grow(&e->served, &e->tiers, sizeof *served);
+    *served = (struct cli_served){out_strdup(tier), 1};
+}
+
 static int on_event(void *context, const struct sg_trail_process *process, const struct sg_trail_record *r) {
     struct cli_events *e = context;
     if (skipped(e, process))
@@ -188,6 +201,9 @@ static int on_event(void *context, const struct sg_trail_process *process, const
     switch (r->event) {
     case SAGGAR_EVENT_ADAPTER:
         note_adapter(&e->process[at], r);
+        break;
+    case SAGGAR_EVENT_HIT:
+        add_served(e, r->detail);
         break;
     case SAGGAR_EVENT_MISS:
     case SAGGAR_EVENT_FAULT:
@@ -235,6 +251,7 @@ void cli_events_free(struct cli_events *e) {
     }
     for (size_t i = 0; i < e->compilations; i++) {
         free(e->compiled[i].group);
+        free(e->compiled[i].signature);
         free(e->compiled[i].detail);
     }
     for (size_t i = 0; i < e->misses; i++) {
@@ -242,6 +259,9 @@ void cli_events_free(struct cli_events *e) {
         free(e->miss[i].detail);
         free(e->miss[i].recipe);
     }
+    for (size_t i = 0; i < e->tiers; i++)
+        free(e->served[i].tier);
+    free(e->served);
     free(e->process);
     free(e->compiled);
     free(e->miss);

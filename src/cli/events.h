@@ -23,13 +23,15 @@ struct cli_process {
 
 struct cli_compiled {
     size_t process;
-    char *group, *detail; /* detail: of the miss, "" if there was none */
+    char *group, *signature;
+    char *detail; /* of the miss, or why it was not stored; "" if there is none */
     bool has_key;
     uint8_t key[SAGGAR_KEY_SIZE];
     uint32_t flags;
     saggar_reason reason; /* of the miss before it, or why it was not stored */
     double seconds;
     size_t nested; /* compilations that ran inside it */
+    size_t root;   /* the one that it ran inside of, SIZE_MAX: none */
 };
 
 struct cli_miss {
@@ -55,6 +57,11 @@ struct cli_events {
     uint64_t counts[16];
     uint64_t lost;                   /* events that could not be recorded */
     size_t files, torn, unreadable;
+    struct cli_served {
+        char *tier;
+        uint64_t hits;
+    } *served; /* tiers that served, in the order in which they did first */
+    size_t tiers;
     bool want_misses; /* set before loading: keep the misses with their recipes */
     const char *const *skip; /* names of files that are not to be read, sorted; NULL: none */
     size_t n_skip;

@@ -115,10 +115,6 @@ int cli_kept_begin(const char *store, const char *kind, const char *wanted, cons
 
 /* ---- The end ---- */
 
-struct extent {
-    size_t used;
-};
-
 /* The bytes of a trail file that hold something. */
 static size_t used_bytes(const unsigned char *data, size_t size) {
     struct sg_trail_record record;
@@ -157,6 +153,11 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+bool cli_kept_is_old(const struct cli_kept *kept, const char *file) {
+    return kept->n_before > 0 &&
+           bsearch(&file, kept->before, kept->n_before, sizeof *kept->before, by_text) != NULL;
+}
+
 static bool is_trail(const char *name) {
     size_t n = strlen(name);
     return n > 6 && strcmp(name + n - 6, ".trail") == 0;
@@ -174,8 +175,7 @@ static void copy_tree(const struct cli_kept *kept, const char *from, const char 
     for (int i = 0; i < n; i++) {
         const char *name = names[i]->d_name;
         char *a = out_format("%s/%s", from, name), *b = out_format("%s/%s", to, name);
-        bool old = kept->n_before > 0 &&
-                   bsearch(&name, kept->before, kept->n_before, sizeof *kept->before, by_text) != NULL;
+        bool old = cli_kept_is_old(kept, name);
         if (lstat(a, &st) == 0 && S_ISDIR(st.st_mode) && level < 4) {
             if (sg_make_dirs(b, 0700) == SAGGAR_OK)
                 copy_tree(kept, a, b, level + 1, bytes);

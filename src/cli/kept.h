@@ -31,6 +31,8 @@ char *cli_state_dir(void);
  * or NULL for trails that bake never reads. 0, or an exit status after a message.
  */
 int cli_kept_begin(const char *store, const char *kind, const char *wanted, const char *what, struct cli_kept *out);
+/* Whether a trail file lay there before. */
+bool cli_kept_is_old(const struct cli_kept *kept, const char *file);
 /* Shrinks the trails to what they hold, keeps them as the last ones, removes old ones and temporary ones. */
 void cli_kept_end(struct cli_kept *kept);
 

@@ -167,8 +167,11 @@ int cli_sources(const struct cli_args *args, const char *store, bool all, struct
     }
     if (status == 0 && args->n == 0)
         status = from_environment(store, all, out, n);
-    if (status != 0)
+    if (status != 0) {
         cli_sources_free(*out, *n);
+        *out = NULL;
+        *n = 0;
+    }
     return status;
 }
 

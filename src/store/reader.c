@@ -423,8 +423,11 @@ static int look(const struct sg_store *store, char *why, size_t n) {
     const char *path = sg_store_root(store);
     int err = sg_trust_check(path, NULL, &verdict);
     if (err == SAGGAR_ENOTFOUND && lstat(path, &st) == 0) {
-        snprintf(why, n, "a link that leads nowhere");
-        return SAGGAR_EINVAL;
+        if (S_ISLNK(st.st_mode)) {
+            snprintf(why, n, "a link that leads nowhere");
+            return SAGGAR_EINVAL;
+        }
+        err = sg_trust_check(path, NULL, &verdict); /* another process made it just now */
     }
     snprintf(why, n, "%s", verdict.reason);
     if (err == SAGGAR_ENOTFOUND && verdict.trusted)

@@ -1,4 +1,5 @@
 /* Many cold processes that want the same keys: each is compiled once, and everybody gets the right bytes. */
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "make.h"
@@ -40,6 +41,10 @@ static void want(saggar_cache *cache, int k) {
 static int member(void *arg) {
     int first = (int)(intptr_t)arg * 3;
     saggar_cache *cache = open_cache("", store);
+    saggar_tier_info info;
+    must(saggar_cache_tier(cache, 0, &info));
+    if (!info.active)
+        fprintf(stderr, "store off: %s\n", info.note);
     while (__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST) == 0)
         usleep(1000);
     for (int i = 0; i < KEYS; i++)
@@ -64,7 +69,34 @@ static void test_fleet(void **state) {
     munmap(shared, sizeof *shared);
 }
 
+/* Some of them are killed on the way: the others finish, with at most one more compile for each that died. */
+static void test_killed(void **state) {
+    (void)state;
+    enum { N = 24, KILLED = 8 };
+    pid_t pids[N];
+    int compiled = 0;
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < N; i++)
+        pids[i] = child_start(member, (void *)(intptr_t)i);
+    shared->go = 1;
+    for (int i = 0; i < KILLED; i++) {
+        usleep(8000);
+        kill(pids[i * 3], SIGKILL);
+    }
+    for (int i = 0; i < N; i++) {
+        int result = child_wait(pids[i]);
+        assert_true(result == 0 || (result == -SIGKILL && i % 3 == 0));
+    }
+    assert_int_equal(shared->wrong, 0);
+    for (int k = 0; k < KEYS; k++) {
+        assert_true(shared->compiled[k] >= 1);
+        compiled += shared->compiled[k];
+    }
+    assert_true(compiled <= KEYS + KILLED);
+    munmap(shared, sizeof *shared);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {MAKE_CASE(test_fleet)};
+    const struct CMUnitTest tests[] = {MAKE_CASE(test_fleet), MAKE_CASE(test_killed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,3 +278,20 @@ def test_mutual_recursion_in_two_processes(project):
 def _plain(text):
     import textwrap
     return textwrap.dedent(text)
+
+
+def test_paths_in_numbas_own_messages(project):
+    project.write("lib.py", """
+        from numba import njit
+        import numpy as np
+        @njit(cache=True)
+        def f(a, b, c): return np.sqrt((a - b * b) / c)
+        """)
+    program = """
+        import numpy as np
+        from lib import f
+        try: f(np.ones(3), np.ones(4), np.ones(5))
+        except ValueError as e: print(e)
+        """
+    cold, warm = project.cold_and_warm(program)
+    assert "unable to broadcast" in warm.out and str(project.root) not in warm.out

@@ -6,9 +6,11 @@ compiling print paths and source lines as ever.
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 _logical: dict[str, str] = {}
+_FILE = re.compile(r'File "([^"\n]+)", line')
 
 
 def logical_path(filename: str) -> str:
@@ -34,9 +36,13 @@ def _find(filename: str) -> str:
 
 
 def relocate(exception: tuple[object, ...]) -> tuple[object, ...]:
-    """(class, arguments, (function, file, line)) with a logical file."""
-    if len(exception) == 3 and isinstance(exception[2], tuple) and len(exception[2]) == 3:
-        function, filename, line = exception[2]
-        if isinstance(filename, str):
-            return exception[0], exception[1], (function, logical_path(filename), line)
-    return exception
+    """(class, arguments, (function, file, line)) with a logical file; some of Numba's own messages name one too."""
+    if len(exception) != 3:
+        return exception
+    cls, arguments, place = exception
+    if isinstance(place, tuple) and len(place) == 3 and isinstance(place[1], str):
+        place = (place[0], logical_path(place[1]), place[2])
+    if isinstance(arguments, tuple) and any(type(item) is str and "File " in item for item in arguments):
+        arguments = tuple([_FILE.sub(lambda m: f'File "{logical_path(m[1])}", line', item) if type(item) is str else item
+                           for item in arguments])
+    return cls, arguments, place

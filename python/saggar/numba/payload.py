@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 from numba.core.compiler import CompileResult
 from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
 
@@ -165,7 +166,7 @@ def _reload(cres: CompileResult, needed: list[str]) -> list[str]:
 
 def _no_paths(request: recipe.Request, parts: dict[str, bytes]) -> None:
     """Refuses parts that hold the place of a source file on this machine."""
-    places = set()
+    places = {os.fsencode(os.path.dirname(os.path.dirname(numba.__file__)))}
     for node in request.content.nodes:
         python = node.function.python
         if python is not None and os.path.isabs(python.__code__.co_filename):

@@ -1,0 +1,180 @@
+/* Processes below this one; see sample.h. */
+#include "cli/sample.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "cli/out.h"
+
+enum { MAX_BYTES = 64 << 20 };
+
+/* A file of /proc, whole, with a final zero; its length, or -1. */
+static ssize_t read_proc(struct samples *s, pid_t pid, const char *what) {
+    char path[64];
+    size_t n = 0;
+    snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, what);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    for (;;) {
+        if (s->room - n < 8192 && s->room < MAX_BYTES) {
+            s->room = s->room ? 2 * s->room : 65536;
+            s->buffer = out_realloc(s->buffer, s->room);
+        }
+        ssize_t r = read(fd, s->buffer + n, s->room - n - 1);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            break;
+        n += (size_t)r;
+    }
+    close(fd);
+    s->buffer[n] = '\0';
+    return (ssize_t)n;
+}
+
+/* Start and used processor time; the name in brackets may hold anything. */
+static bool read_stat(struct samples *s, pid_t pid, uint64_t *start, uint64_t *used) {
+    unsigned long long utime, stime, began;
+    if (read_proc(s, pid, "stat") <= 0)
+        return false;
+    const char *p = strrchr(s->buffer, ')');
+    if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+                            &utime, &stime, &began) != 3)
+        return false;
+    *start = began;
+    *used = utime + stime;
+    return true;
+}
+
+/* Numba's dispatcher, or LLVM as llvmlite brings it. */
+static bool has_compiler(const char *maps) {
+    if (strstr(maps, "libllvmlite") != NULL)
+        return true;
+    for (const char *p = maps; (p = strstr(p, "/_dispatcher.cpython")) != NULL; p++) {
+        if (p - maps >= 6 && memcmp(p - 6, "/numba", 6) == 0)
+            return true;
+    }
+    return false;
+}
+
+static pid_t inner_pid(struct samples *s, pid_t pid) {
+    if (read_proc(s, pid, "status") <= 0)
+        return pid;
+    const char *line = strstr(s->buffer, "\nNSpid:");
+    long last = pid;
+    if (line == NULL)
+        return pid;
+    for (char *p = (char *)(uintptr_t)line + 7, *end; *p != '\n' && *p != '\0'; p = end) {
+        long number = strtol(p, &end, 10);
+        if (end == p)
+            break;
+        last = number;
+    }
+    return (pid_t)last;
+}
+
+static uint64_t program_of(struct samples *s, pid_t pid, char **name) {
+    ssize_t n = read_proc(s, pid, "cmdline");
+    uint64_t parts[2] = {n > 0 ? sg_xxh64(s->buffer, (size_t)n) : 0, 0};
+    while (n > 0 && s->buffer[n - 1] == '\0')
+        n--;
+    for (ssize_t i = 0; i < n; i++) {
+        if (s->buffer[i] == '\0')
+            s->buffer[i] = ' ';
+    }
+    *name = n > 0 ? out_format("%.*s", n < 4000 ? (int)n : 4000, s->buffer) : out_strdup("?");
+    n = read_proc(s, pid, "environ");
+    parts[1] = n > 0 ? sg_xxh64(s->buffer, (size_t)n) : 0;
+    return sg_xxh64(parts, sizeof parts);
+}
+
+static size_t find(const struct samples *s, pid_t pid, uint64_t start) {
+    for (size_t i = s->n; i > 0; i--) {
+        if (s->item[i - 1].pid == pid && s->item[i - 1].start == start)
+            return i - 1;
+    }
+    return SIZE_MAX;
+}
+
+static size_t look(struct samples *s, pid_t pid, size_t parent) {
+    uint64_t start, used;
+    if (!read_stat(s, pid, &start, &used))
+        return SIZE_MAX;
+    size_t at = find(s, pid, start);
+    bool new = at == SIZE_MAX;
+    if (new) {
+        struct sample *p = out_grow(&s->item, &s->n, sizeof *p);
+        *p = (struct sample){.pid = pid, .inner = pid, .start = start, .parent = parent};
+        at = s->n - 1;
+    }
+    if (s->item[at].compiler || (!new && s->item[at].used == used))
+        return at;
+    s->item[at].used = used;
+    if (read_proc(s, pid, "maps") > 0 && has_compiler(s->buffer)) {
+        char *name;
+        s->item[at].compiler = true;
+        s->item[at].program = program_of(s, pid, &name);
+        s->item[at].name = name;
+        s->item[at].inner = inner_pid(s, pid);
+    }
+    return at;
+}
+
+/* Calls itself for the children of each thread. */
+static void descend(struct samples *s, pid_t pid, size_t parent, int level) {
+    char path[64], what[64];
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)pid);
+    DIR *dir = level < 64 ? opendir(path) : NULL;
+    const struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+            continue;
+        snprintf(what, sizeof what, "task/%.20s/children", entry->d_name);
+        if (read_proc(s, pid, what) <= 0)
+            continue;
+        char *list = out_strdup(s->buffer);
+        for (char *p = list, *end; *p != '\0'; p = end) {
+            long child = strtol(p, &end, 10);
+            if (end == p)
+                break;
+            size_t at = look(s, (pid_t)child, parent);
+            descend(s, (pid_t)child, at, level + 1);
+        }
+        free(list);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
+void samples_look(struct samples *s) {
+    descend(s, getpid(), SIZE_MAX, 0);
+}
+
+bool samples_left(pid_t *pid) {
+    struct samples s = {0};
+    descend(&s, getpid(), SIZE_MAX, 0);
+    bool any = s.n > 0;
+    *pid = any ? s.item[0].pid : 0;
+    samples_free(&s);
+    return any;
+}
+
+bool samples_is_fork(const struct samples *s, size_t i) {
+    size_t parent = s->item[i].parent;
+    return parent != SIZE_MAX && s->item[parent].compiler && s->item[parent].program == s->item[i].program;
+}
+
+void samples_free(struct samples *s) {
+    for (size_t i = 0; i < s->n; i++)
+        free(s->item[i].name);
+    free(s->item);
+    free(s->buffer);
+    *s = (struct samples){0};
+}

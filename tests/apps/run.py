@@ -1,0 +1,145 @@
+"""Real applications on Saggar: filled by several processes at once, then warm; and the whole of OasisLMF's warm-up.
+
+    python3 tests/apps/run.py FOLDER [NAME...]
+
+FOLDER holds the applications' scripts: race_librosa.py (usage: race_librosa.py N), oasis/toy.py beside it (usage: toy.py RUNDIR). Without the
+folder every application is skipped. NAME: race, oasis, toy; all by default. Takes about fifteen minutes on two cores.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "apps"
+EXAMPLES = ROOT / "examples" / "oasis"
+TASKS = "fmpy modelpy_gulpy_gulmc lecpy aalpy eltpy pltpy katpy summarypy plapy".split()
+RESULTS: list[tuple[str, bool, str]] = []
+
+
+def check(name: str, good: bool, seen: object) -> None:
+    RESULTS.append((name, good, str(seen)))
+    print(f"{'ok  ' if good else 'FAIL'} {name}: {seen}", flush=True)
+
+
+def environment(name: str, *packages: str) -> Path:
+    """A virtual environment with the packages and this checkout's Saggar."""
+    env = WORK / "env" / name
+    python = env / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", env], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT], check=True)
+    return env
+
+
+def variables(env: Path, store: Path, **more: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SAGGAR_", "NUMBA_"))}
+    return dict(clean, PATH=f"{env}/bin:{os.environ['PATH']}", SAGGAR_DIR=str(store), XDG_STATE_HOME=str(WORK / "state"), **more)
+
+
+def run(command: list[object], env: dict[str, str], name: str) -> subprocess.CompletedProcess:
+    done = subprocess.run([str(w) for w in command], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=WORK)
+    (WORK / f"{name}.log").write_text(done.stdout + done.stderr)
+    return done
+
+
+def race(folder: Path) -> None:
+    """Five processes fill one cache with librosa's guvectorize functions, then a sixth reads it."""
+    env = environment("librosa", "librosa==0.11.0", "numba==0.68.1")
+    store = WORK / "race-store"
+    shutil.rmtree(store, ignore_errors=True)
+    with_saggar = run([env / "bin/python", folder / "race_librosa.py", 5], variables(env, store), "race-saggar").stdout
+    check("librosa, five at once and one after: six times `26 1`", with_saggar.count("26 1") == 6, with_saggar.split())
+    with_numba = run([env / "bin/python", folder / "race_librosa.py", 5], variables(env, store, SAGGAR_MODE="off"), "race-numba").stdout
+    print(f"     beside it, Numba's own cache: {' '.join(with_numba.split())}", flush=True)
+
+
+def verify(env: Path, image: Path, command: list[object], name: str, **more: str) -> tuple[int, dict]:
+    store = WORK / f"{name}-empty"
+    shutil.rmtree(store, ignore_errors=True)
+    done = run([env / "bin/saggar", "verify", "--json", "--image", image, "--", *command], variables(env, store, **more), name)
+    start = done.stdout.rfind("\n{\n")
+    try:
+        return done.returncode, json.loads(done.stdout[start + 1:] if start >= 0 else done.stdout[done.stdout.find("{"):])
+    except ValueError:
+        return done.returncode, {}
+
+
+def oasis(folder: Path) -> None:
+    """The nine workloads of `oasislmf warmup` side by side; baked; verified in another environment."""
+    env = environment("oasis", "oasislmf==2.5.8", "numba==0.68.1")
+    store = WORK / "oasis-store"
+    shutil.rmtree(store, ignore_errors=True)
+    shutil.rmtree(WORK / "state", ignore_errors=True)
+    plan = WORK / "plan"
+    plan.write_text("".join(f"{n}: {env}/bin/python {EXAMPLES}/tasks.py {n}\n" for n in TASKS))
+    start = time.monotonic()
+    warm = run([env / "bin/saggar", "warm", "--json", "--jobs", 9, "--plan", plan, "--log-dir", WORK / "warm"],
+               variables(env, store), "oasis-warm")
+    seconds = time.monotonic() - start
+    check("OasisLMF, nine workloads at once: saggar warm", warm.returncode == 0, f"exit {warm.returncode}, {seconds:.0f} s")
+    listed = json.loads(run([env / "bin/saggar", "ls", "--json", store], variables(env, store), "oasis-ls").stdout)
+    entries = listed["entries"] if isinstance(listed, dict) else listed
+    compiled = re.search(r'"compiled_cacheable":\s*(\d+)', warm.stdout + warm.stderr)
+    count = int(compiled[1]) if compiled else -1
+    check("OasisLMF: each overload compiled once", count == len(entries) > 300, f"{count} compiled, {len(entries)} stored")
+    image = WORK / "oasis.saggar"
+    bake = run([env / "bin/saggar", "bake", "-o", image], variables(env, store), "oasis-bake")
+    check("OasisLMF: bake", bake.returncode == 0, f"{image.stat().st_size / 1e6:.1f} MB" if image.exists() else bake.stderr)
+    moved = WORK / "env" / "moved" / "elsewhere"
+    shutil.rmtree(moved, ignore_errors=True)
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-r", env, moved], check=True)
+    status, said = verify(moved, image, [moved / "bin/python", EXAMPLES / "tasks.py", *TASKS], "oasis-verify", NUMBA_CPU_NAME="haswell")
+    (WORK / "oasis-verify.json").write_text(json.dumps(said, indent=1))
+    check("OasisLMF at another path and CPU name: nothing cacheable compiled (exit 3)", status == 3, f"exit {status}")
+
+
+def toy(folder: Path) -> None:
+    """A whole model run: 17 Numba processes over FIFOs. Recorded once, baked, verified."""
+    script = folder.parent / "oasis" / "toy.py"
+    if not script.exists():
+        print(f"skipped: {script} is not there", flush=True)
+        return
+    env = environment("oasis", "oasislmf==2.5.8", "numba==0.68.1")
+    store, image = WORK / "toy-store", WORK / "toy.saggar"
+    shutil.rmtree(store, ignore_errors=True)
+    copy = WORK / "toy" / "toy.py"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(script, copy)
+    command = [env / "bin/python", copy, WORK / "toy" / "run"]
+    digest = re.compile(r"sha256 of all outputs: (\w+)")
+    plain = run(command, variables(env, store, SAGGAR_MODE="off", NUMBA_CACHE_DIR=str(WORK / "toy-numba")), "toy-numba")
+    warm = run([env / "bin/saggar", "warm", "--", *command], variables(env, store), "toy-warm")
+    check("toy model: saggar warm", warm.returncode == 0, f"exit {warm.returncode}")
+    run([env / "bin/saggar", "bake", "-o", image], variables(env, store), "toy-bake")
+    status, _ = verify(env, image, command, "toy-verify")
+    seen = [m[1] if m else "none" for m in (digest.search(plain.stdout), digest.search((WORK / "toy-verify.log").read_text()))]
+    check("toy model, 17 processes: nothing cacheable compiled, equal output", status in (0, 3) and seen[0] == seen[1] != "none",
+          f"exit {status}, sha256 {seen}")
+
+
+def main() -> int:
+    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path("none")
+    if not folder.is_dir():
+        print(f"skipped: there is no folder of applications at {folder}")
+        return 0
+    WORK.mkdir(parents=True, exist_ok=True)
+    programs = {"race": race, "oasis": oasis, "toy": toy}
+    for name in sys.argv[2:] or list(programs):
+        print(f"{name}: {programs[name].__doc__}", flush=True)
+        programs[name](folder)
+    failed = [name for name, good, _ in RESULTS if not good]
+    print(f"{len(RESULTS) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
