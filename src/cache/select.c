@@ -196,6 +196,19 @@ static bool requirements_hold(struct sg_lookup *l, struct sg_candidate *c) {
     return ok;
 }
 
+/*
+ * What was found out once about an entry of an image holds as long as the process lives, unless it depends on
+ * something outside. The memo has one place for each of many entries; a lost one costs a second look. The low
+ * bit tells that the symbols were asked for too.
+ */
+static uint64_t *memo_place(struct sg_lookup *l, const struct sg_candidate *c, uint64_t *value) {
+    if (!c->has_features || c->id >= UINT64_C(1) << 40)
+        return NULL; /* not of an image: the identifier says less */
+    bool symbols = l->resolver != NULL && l->resolver->symbol != NULL;
+    *value = ((uint64_t)l->tier + 1) << 41 | c->id << 1 | symbols;
+    return &l->cache->memo[(c->id + l->tier) % SG_MEMO];
+}
+
 static bool usable(struct sg_lookup *l, struct sg_candidate *c) {
     if (sg_aside_has(&l->cache->aside, c)) {
         sg_verdict_add(&l->verdict, SAGGAR_REASON_CORRUPT, c->tier->path);
@@ -205,7 +218,16 @@ static bool usable(struct sg_lookup *l, struct sg_candidate *c) {
         sg_verdict_add(&l->verdict, SAGGAR_REASON_LOAD_FAILED, c->tier->path);
         return false;
     }
-    return requirements_hold(l, c) && sg_dependencies_hold(l, c);
+    uint64_t value = 0, *memo = memo_place(l, c, &value);
+    if (memo != NULL && (__atomic_load_n(memo, __ATOMIC_RELAXED) | 1) == (value | 1) &&
+        __atomic_load_n(memo, __ATOMIC_RELAXED) >= value)
+        return true;
+    bool depends = true;
+    if (!requirements_hold(l, c) || !sg_dependencies_hold(l, c, &depends))
+        return false;
+    if (memo != NULL && !depends)
+        __atomic_store_n(memo, value, __ATOMIC_RELAXED);
+    return true;
 }
 
 int sg_select(struct sg_lookup *lookup, struct sg_candidate *candidates, unsigned n) {

@@ -169,8 +169,8 @@ static int check(const struct cli_args *args) {
     const char *name = current->name;
     if (current->tail == CLI_TAIL_REQUIRED && args->command == NULL) {
         if (args->n > 0)
-            return cli_fail("`--` is missing before the command; write: saggar %s -- %s%s", name, args->names[0],
-                            args->n > 1 ? " ..." : "");
+            return cli_fail("`--` is missing before the command; write: saggar %s -- %s%s", name,
+                            args->names[0], args->n > 1 ? " ..." : "");
         return cli_fail("no command; write: saggar %s -- COMMAND", name);
     }
     if (current->tail == CLI_TAIL_NONE && args->command != NULL)

@@ -1,5 +1,6 @@
 /*
- * The command line of every sub-command: one table each, from which parsing, --help and the man page are made.
+ * The command line of every sub-command: one table each, from which parsing, --help and the man page are
+ * made.
  *
  * Parsed values are written through the table's targets, which are static variables of the sub-command and
  * hold its defaults before. Strings point into argv and live as long as the process. Whatever is wrong with a
@@ -77,7 +78,8 @@ int cli_dispatch(const struct cli_command *command, int argc, char **argv);
 void cli_help(const struct cli_command *command);
 void cli_man(const struct cli_command *command);
 
-/* One line on stderr, "saggar NAME: ..."; what came from outside is printed escaped. Returns SG_EXIT_USAGE. */
+/* One line on stderr, "saggar NAME: ..."; what came from outside is printed escaped. Returns SG_EXIT_USAGE.
+ */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same without an exit status. */
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

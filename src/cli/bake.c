@@ -1,8 +1,8 @@
 /*
  * saggar bake: entries of stores and images, in one image.
  *
- * What was used decides what goes in: the keys that the trails of warm-ups name as used. Every variant of a used
- * key goes in. The same entries give the same bytes.
+ * What was used decides what goes in: the keys that the trails of warm-ups name as used. Every variant of a
+ * used key goes in. The same entries give the same bytes.
  */
 #include <errno.h>
 #include <limits.h>
@@ -30,9 +30,12 @@ static const struct cli_option options[] = {
     {0, "install", "PREFIX", CLI_TEXT, &prefix,
      "write PREFIX/share/saggar/saggar.saggar, where programs below PREFIX find it by themselves"},
     {0, "name", "NAME", CLI_TEXT, &name, "with --install: the file's name, NAME.saggar"},
-    {0, "trail", "DIR", CLI_LIST, &trails, "what these trails used, instead of the kept ones; may be given more than once"},
-    {0, "group", "PATTERN", CLI_LIST, &groups, "only functions whose name matches; may be given more than once"},
-    {0, "provenance", "NAME=TEXT", CLI_LIST, &provenance, "a line of provenance in the image; it changes its bytes"},
+    {0, "trail", "DIR", CLI_LIST, &trails,
+     "what these trails used, instead of the kept ones; may be given more than once"},
+    {0, "group", "PATTERN", CLI_LIST, &groups,
+     "only functions whose name matches; may be given more than once"},
+    {0, "provenance", "NAME=TEXT", CLI_LIST, &provenance,
+     "a line of provenance in the image; it changes its bytes"},
     {0, "store", "DIR", CLI_TEXT, &store, "the store, instead of the one of the environment"},
     {0, "json", NULL, CLI_FLAG, &json, "one object"},
     CLI_OPTIONS_END,
@@ -87,7 +90,8 @@ static bool has_key(const struct keys *keys, const uint8_t *key) {
 
 static int on_event(void *context, const struct sg_trail_process *process, const struct sg_trail_record *r) {
     (void)process;
-    bool done = r->event == SAGGAR_EVENT_HIT || r->event == SAGGAR_EVENT_COMPILED || r->event == SAGGAR_EVENT_PUBLISHED;
+    bool done = r->event == SAGGAR_EVENT_HIT || r->event == SAGGAR_EVENT_COMPILED ||
+                r->event == SAGGAR_EVENT_PUBLISHED;
     if (done && (r->flags & SAGGAR_FLAG_USED) != 0 && r->key != NULL)
         add_key(context, r->key);
     return 0;
@@ -119,8 +123,9 @@ static int read_used(const struct cli_source *list, size_t n, const char *defaul
         return cli_fail("--trail %s: no trail there says that anything was used; record one with "
                         "`saggar warm --trail %s -- COMMAND`, or bake everything with --all",
                         trails.item[0], trails.item[0]);
-    return cli_fail("nothing says what was used: run `saggar warm -- COMMAND` (or `saggar run`) first, give --trail "
-                    "DIR, or bake everything with --all");
+    return cli_fail(
+        "nothing says what was used: run `saggar warm -- COMMAND` (or `saggar run`) first, give --trail "
+        "DIR, or bake everything with --all");
 }
 
 /* ---- Entries ---- */
@@ -152,7 +157,8 @@ static int add_entry(struct baking *b, const struct sg_entry_view *view, const c
         return err;
     }
     if (err != SAGGAR_OK) {
-        char *what = file[0] != '\0' ? out_strdup(file) : out_format("%s: entry %s", b->tier, out_short(digits, view->key));
+        char *what = file[0] != '\0' ? out_strdup(file)
+                                     : out_format("%s: entry %s", b->tier, out_short(digits, view->key));
         add_damaged(b, what, err);
         free(what);
         return 0;
@@ -206,7 +212,9 @@ static int output_path(char **out) {
     int err = sg_make_dirs(dir, 0755), error = errno;
     *out = out_format("%s/%s%s", dir, name, suffix ? "" : ".saggar");
     free(dir);
-    return err == SAGGAR_OK ? 0 : cli_fail("--install %s: share/saggar could not be made: %s", prefix, strerror(error));
+    return err == SAGGAR_OK
+               ? 0
+               : cli_fail("--install %s: share/saggar could not be made: %s", prefix, strerror(error));
 }
 
 static size_t missing(const struct baking *b) {
@@ -216,12 +224,13 @@ static size_t missing(const struct baking *b) {
     return n;
 }
 
-static int report_json(const struct baking *b, const char *path, uint64_t entries, uint64_t bytes, const uint8_t *sha256) {
+static int report_json(const struct baking *b, const char *path, uint64_t entries, uint64_t bytes,
+                       const uint8_t *sha256) {
     const struct {
         const char *name;
         uint64_t value;
-    } rows[] = {{"entries", entries},        {"bytes", bytes},          {"unused", b->unused},
-                {"unmatched", b->unmatched}, {"missing", missing(b)},   {"damaged", b->damaged}};
+    } rows[] = {{"entries", entries},        {"bytes", bytes},        {"unused", b->unused},
+                {"unmatched", b->unmatched}, {"missing", missing(b)}, {"damaged", b->damaged}};
     struct sg_json j;
     sg_json_file(&j, stdout, 2);
     sg_json_object(&j);
@@ -240,7 +249,8 @@ static int report_json(const struct baking *b, const char *path, uint64_t entrie
     return out_json_end(&j);
 }
 
-static void report(const struct baking *b, const char *path, uint64_t entries, uint64_t bytes, const uint8_t *sha256) {
+static void report(const struct baking *b, const char *path, uint64_t entries, uint64_t bytes,
+                   const uint8_t *sha256) {
     char hex[65], size[OUT_UNIT];
     char *count = out_count(entries, "entry", "entries");
     sg_hex(hex, sha256, 32);
@@ -335,12 +345,16 @@ const struct cli_command cli_bake = {
     .name = "bake",
     .usage = "[OPTIONS] [STORE|IMAGE]...",
     .summary = "write what was used into one image",
-    .about = "Takes entries from the store (or from the given stores and images) and writes them into one file that "
-             "can be shipped: in a container image, in a wheel, on a file server. Only what was used goes in, as the "
-             "trails of `saggar warm` and `saggar run` with this store tell; all variants of it do. The same entries "
-             "give the same bytes, whatever the order, place and time.\n\n"
-             "A program finds the image through SAGGAR_IMAGE, or by itself in share/saggar of the prefix of its "
-             "Python or of its executable (--install).",
+    .about =
+        "Takes entries from the store (or from the given stores and images) and writes them into one file "
+        "that "
+        "can be shipped: in a container image, in a wheel, on a file server. Only what was used goes in, as "
+        "the "
+        "trails of `saggar warm` and `saggar run` with this store tell; all variants of it do. The same "
+        "entries "
+        "give the same bytes, whatever the order, place and time.\n\n"
+        "A program finds the image through SAGGAR_IMAGE, or by itself in share/saggar of the prefix of its "
+        "Python or of its executable (--install).",
     .example = "saggar warm -- python3 model.py\nsaggar bake --install /opt/venv --name model",
     .options = options,
     .exits = exits,

@@ -155,7 +155,8 @@ static int run(const struct cli_args *args) {
         out_json_end(&c.json);
     } else if (status == 0) {
         char *count = out_count(c.entries, "entry", "entries");
-        char *findings = c.findings == 0 ? out_strdup("every digest agrees") : out_count(c.findings, "finding", "findings");
+        char *findings = c.findings == 0 ? out_strdup("every digest agrees")
+                                         : out_count(c.findings, "finding", "findings");
         printf("%s, %s: %s\n", count, out_size(size, c.bytes), findings);
         free(count);
         free(findings);
@@ -169,9 +170,10 @@ const struct cli_command cli_check = {
     .name = "check",
     .usage = "[OPTIONS] [IMAGE|STORE]...",
     .summary = "verify every digest of stores and images",
-    .about = "Reads everything and verifies every digest, length, order and padding. Prints one line for each "
-             "finding. Nothing is changed: a damaged entry is passed over when it is met, and the next publish "
-             "replaces it. Without a path: every tier that is active.",
+    .about =
+        "Reads everything and verifies every digest, length, order and padding. Prints one line for each "
+        "finding. Nothing is changed: a damaged entry is passed over when it is met, and the next publish "
+        "replaces it. Without a path: every tier that is active.",
     .example = "saggar check model.saggar",
     .options = options,
     .exits = exits,

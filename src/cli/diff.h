@@ -1,25 +1,33 @@
 /*
- * What differs between two recipes, in the compiler's own words.
+ * What differs between two recipes, by path: `source.reads.g`.
+ *
+ * Both recipes are whole and checked by the caller. Texts are escaped.
  */
 #ifndef SG_CLI_DIFF_H
 #define SG_CLI_DIFF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct diff_item {
-    char *path;      /* "source.reads.g", malloc'd, not escaped */
-    char *was, *now; /* both values for people, malloc'd; NULL: it is not there */
+    char *path, *entry, *now; /* "absent" where one side has nothing */
 };
 
 struct diff {
     struct diff_item *item;
     size_t n;
-    size_t weight; /* how far apart: a differing signature counts for many */
+    size_t fields;  /* top-level fields that differ */
+    bool signature; /* the field `signature` differs */
+    bool cut;       /* there is more than `item` holds */
 };
 
-/* Compares recipe bytes that are both whole; `was` is the entry's. A recipe that cannot be read differs in everything. */
-void diff_recipes(const void *was, size_t was_size, const void *now, size_t now_size, struct diff *out);
-void diff_free(struct diff *diff);
+/* False: one of them is no recipe. */
+bool diff_recipes(const uint8_t *entry, size_t entry_size, const uint8_t *now, size_t now_size,
+                  struct diff *out);
+/* Which of two is nearer: negative, 0, positive as for qsort. The same signature first, then fields, then
+ * places. */
+int diff_compare(const struct diff *a, const struct diff *b);
+void diff_free(struct diff *d);
 
 #endif

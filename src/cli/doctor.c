@@ -1,292 +1,366 @@
-/*
- * saggar doctor: what is active here, and why not.
- *
- * The Python side answers by itself: `python -m saggar.doctor` prints lines "name<TAB>value". It runs for a bounded time.
- */
-#include <ctype.h>
+/* saggar doctor: what is active here, and what is wrong. Changes nothing. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "cli/args.h"
+#include "cli/kept.h"
 #include "cli/out.h"
 #include "cli/proc.h"
 #include "cli/tiers.h"
-#include "isa/features.h"
 #include "isa/host.h"
+#include "saggar/saggar.h"
+#include "store/store.h"
 
-extern char **environ;
-
-enum { PROBE_MS = 60000, ANSWER_MAX = 65536 };
-
-static const char *python, *store;
-static struct cli_list images;
-static bool json;
+static const char *python;
+static bool json, no_python;
 
 static const struct cli_option options[] = {
-    {0, "python", "PYTHON", CLI_TEXT, &python, "the Python to ask (the one beside this command, else python3)"},
-    {0, "image", "FILE", CLI_LIST, &images, "an image to look at, besides those in use"},
-    {0, "store", "DIR", CLI_TEXT, &store, "the store (SAGGAR_DIR, or its default)"},
-    {0, "json", NULL, CLI_FLAG, &json, "print JSON"},
+    {0, "python", "PATH", CLI_TEXT, &python,
+     "ask this Python (default: the one beside the saggar executable, else python3)"},
+    {0, "no-python", NULL, CLI_FLAG, &no_python, "do not ask any Python"},
+    {0, "json", NULL, CLI_FLAG, &json, "a list of objects: section, name, text, ok"},
     CLI_OPTIONS_END,
 };
 
 static const struct cli_exit exits[] = {
     {0, "nothing is wrong"},
-    {1, "something keeps Saggar from working here; it was printed"},
-    {2, "the command line or a variable is wrong"},
+    {1, "something is wrong; it is marked with `!`"},
+    {2, "wrong usage"},
     CLI_EXITS_END,
 };
 
-/* Variables that Saggar knows. */
-static const char *const variables[] = {"SAGGAR_MODE",   "SAGGAR_DIR",   "SAGGAR_IMAGE", "SAGGAR_IMAGE_PATH", "SAGGAR_TARGET",
-                                        "SAGGAR_TRUST",  "SAGGAR_WAIT",  "SAGGAR_SIZE",  "SAGGAR_TRAIL",      "SAGGAR_NUMBA",
-                                        "SAGGAR_BIN"};
+enum { ANSWER_MAX = 1 << 20, ANSWER_SECONDS = 120 };
 
-struct finding {
-    const char *section, *name;
-    char *value;
-    bool bad;
+struct doctor {
+    struct sg_json json;
+    const char *section; /* the one that was printed last */
+    size_t wrong;
+    char *answer; /* of the Python */
+    char *prefix; /* of the Python, NULL if not known */
 };
 
-struct report {
-    struct finding *item;
-    size_t n, bad;
-};
-
-static void add(struct report *r, const char *section, const char *name, bool bad, char *value) {
-    r->item = out_grow(r->item, &r->n, sizeof *r->item);
-    r->item[r->n - 1] = (struct finding){section, name, value, bad};
-    r->bad += bad;
-}
-
-static bool is_variable(const char *text, size_t n) {
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        if (strlen(variables[i]) == n && memcmp(variables[i], text, n) == 0)
-            return true;
+static void say(struct doctor *d, const char *section, bool ok, const char *name, const char *text) {
+    d->wrong += !ok;
+    if (json) {
+        sg_json_object(&d->json);
+        sg_json_key(&d->json, "section");
+        sg_json_str(&d->json, section);
+        sg_json_key(&d->json, "name");
+        sg_json_str(&d->json, name);
+        sg_json_key(&d->json, "text");
+        sg_json_str(&d->json, text);
+        sg_json_key(&d->json, "ok");
+        sg_json_bool(&d->json, ok);
+        sg_json_object_end(&d->json);
+        return;
     }
-    return false;
+    if (d->section == NULL || strcmp(d->section, section) != 0)
+        printf("%s%s%s%s\n", d->section != NULL ? "\n" : "", out_color(stdout, "bold"), section,
+               out_color(stdout, ""));
+    d->section = section;
+    printf("%s%c%s ", out_color(stdout, "red"), ok ? ' ' : '!', out_color(stdout, ""));
+    out_put(stdout, name);
+    printf("%*s  ", strlen(name) < 18 ? (int)(18 - strlen(name)) : 0, "");
+    out_put(stdout, text);
+    putchar('\n');
 }
 
-static void look_at_environment(struct report *r) {
-    for (char **entry = environ; *entry != NULL; entry++) {
-        const char *equals = strchr(*entry, '=');
-        if (strncmp(*entry, "SAGGAR_", 7) != 0 || equals == NULL)
+static void say_new(struct doctor *d, const char *section, bool ok, const char *name, char *text) {
+    say(d, section, ok, name, text);
+    free(text);
+}
+
+/* ---- Environment ---- */
+
+static bool size_ok(const char *value) {
+    uint64_t size;
+    return sg_size_parse(value, &size) == SAGGAR_OK;
+}
+
+static bool mode_ok(const char *value) {
+    return strcmp(value, "use") == 0 || strcmp(value, "require") == 0 || strcmp(value, "off") == 0;
+}
+
+static bool search_ok(const char *value) {
+    return strcmp(value, "none") == 0;
+}
+
+static bool wait_ok(const char *value) {
+    return value[strspn(value, "0123456789.")] == '\0' && value[0] != '.';
+}
+
+static bool target_ok(const char *value) {
+    saggar_features f;
+    (void)value;
+    return saggar_host_features(&f) == SAGGAR_OK;
+}
+
+static bool any_ok(const char *value) {
+    (void)value;
+    return true;
+}
+
+static const struct variable {
+    const char *name;
+    bool (*ok)(const char *value);
+    const char *wrong;
+} variables[] = {
+    {"SAGGAR_MODE", mode_ok, "not one of off, use, require"},
+    {"SAGGAR_DIR", any_ok, ""},
+    {"SAGGAR_SIZE", size_ok, "not a size, as 5G"},
+    {"SAGGAR_IMAGE", any_ok, ""},
+    {"SAGGAR_IMAGE_PATH", search_ok, "the one known value is none"},
+    {"SAGGAR_TARGET", target_ok, "not a known target"},
+    {"SAGGAR_TRUST", any_ok, ""},
+    {"SAGGAR_TRAIL", any_ok, ""},
+    {"SAGGAR_WAIT", wait_ok, "not a number of seconds"},
+};
+enum { VARIABLES = sizeof variables / sizeof variables[0] };
+
+static void environment(struct doctor *d) {
+    extern char **environ;
+    size_t n = 0;
+    for (char **p = environ; *p != NULL; p++) {
+        if (strncmp(*p, "SAGGAR_", 7) != 0)
             continue;
-        size_t n = (size_t)(equals - *entry);
-        bool known = is_variable(*entry, n);
-        char *name = out_format("%.*s", (int)n, *entry);
-        add(r, "environment", name, !known, out_format("%s%s", equals + 1, known ? "" : "  (no such variable is known)"));
+        size_t i = 0, length = strcspn(*p, "=");
+        char *name = out_format("%.*s", (int)length, *p);
+        const char *value = (*p)[length] == '=' ? *p + length + 1 : "";
+        while (i < VARIABLES && strcmp(variables[i].name, name) != 0)
+            i++;
+        bool ok = i < VARIABLES && (value[0] == '\0' || variables[i].ok(value));
+        const char *wrong = i == VARIABLES ? "there is no such variable" : variables[i].wrong;
+        say_new(d, "environment", ok, name, ok ? out_strdup(value) : out_format("%s: %s", value, wrong));
+        free(name);
+        n++;
     }
+    if (n == 0)
+        say(d, "environment", true, "SAGGAR_*", "none is set");
 }
 
-static void look_at_host(struct report *r) {
-    saggar_features host;
-    char names[1024];
-    int status = saggar_host_features(&host);
-    const char *level = sg_features_level(saggar_host_arch(), &host), *note = sg_host_note();
-    add(r, "processor", "level", false, out_format("%s", level != NULL ? level : "below the lowest"));
-    add(r, "processor", "features", false, out_strdup(sg_features_print(saggar_host_arch(), &host, names, sizeof names)));
+static void program(struct doctor *d) {
+    char path[PATH_MAX];
+    const char *mode = getenv("SAGGAR_MODE");
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    say(d, "saggar", true, "version", saggar_version());
+    say(d, "saggar", true, "executable", path);
+    bool off = mode != NULL && strcmp(mode, "off") == 0;
+    say(d, "saggar", !off, "mode",
+        off                               ? "off: nothing is cached"
+        : mode != NULL && mode[0] != '\0' ? mode
+                                          : "use");
+    char *state = cli_state_dir(), *last = cli_kept_last();
+    say(d, "saggar", true, "state",
+        state != NULL ? state : "none: HOME is not set, or belongs to another user");
+    say(d, "saggar", true, "last trail", last != NULL ? last : "none");
+    free(state);
+    free(last);
+}
+
+static void host(struct doctor *d) {
+    saggar_features active;
+    unsigned more;
+    uint8_t arch = (uint8_t)saggar_host_arch();
+    bool good = saggar_host_features(&active) == SAGGAR_OK;
+    const char *level = cli_level(arch, &active, &more), *note = sg_host_note();
+    char *names = NULL;
+    say(d, "processor", true, "architecture", cli_arch_name(arch));
+    say_new(d, "processor", true, "level", out_format("%s and %u features more", level, more));
+    if (saggar_features_names((saggar_arch)arch, &active, &names) == SAGGAR_OK)
+        say(d, "processor", true, "features", names);
     if (note[0] != '\0')
-        add(r, "processor", "SAGGAR_TARGET", status != SAGGAR_OK, out_strdup(note));
+        say(d, "processor", good, "ceiling", note);
+    free(names);
 }
 
-/* 0, or an exit status after a message. */
-static int look_at_tiers(struct report *r) {
+/* ---- Tiers ---- */
+
+static void tiers(struct doctor *d) {
     struct sg_settings settings;
     struct sg_stack stack;
-    int status = cli_stack(store, &images, &settings, &stack);
-    if (status != 0)
-        return status;
-    add(r, "cache", "mode", settings.mode == SG_MODE_OFF,
-        out_strdup(settings.mode == SG_MODE_OFF       ? "off: SAGGAR_MODE=off"
-                   : settings.mode == SG_MODE_REQUIRE ? "require"
-                                                      : "use"));
-    if (!settings.search)
-        add(r, "cache", "search", false, out_strdup("SAGGAR_IMAGE_PATH=none: images in share/saggar are not looked for"));
-    for (unsigned i = 0; i < stack.n; i++) {
-        const struct sg_slot *slot = &stack.slots[i];
-        const struct sg_tier *t = slot->tier;
-        const char *path = t != NULL ? t->path : slot->path, *note = t != NULL ? t->note : slot->note;
-        bool active = t != NULL && t->active;
-        const char *kind = t != NULL ? t->ops->kind : slot->kind;
-        const char *word = active ? "active" : t != NULL && !t->trusted ? "off, not trusted" : "off";
-        char *entries = active && strcmp(kind, "image") == 0 ? out_format(", %llu entries", (unsigned long long)t->entries)
-                                                              : out_strdup("");
-        add(r, "cache", kind, !active,
-            out_format("%s: %s%s%s%s", path != NULL ? path : "none", word, entries, note != NULL && note[0] != '\0' ? ": " : "",
-                       note != NULL ? note : ""));
-        free(entries);
+    saggar_cache_options o;
+    const char *what = NULL;
+    saggar_cache_options_init(&o);
+    if (sg_settings_init(&o, &settings, &what) != SAGGAR_OK) {
+        say_new(d, "tiers", false, "none",
+                out_format("%s has an unknown value", what != NULL ? what : "something"));
+        return;
     }
-    if (settings.store == NULL)
-        add(r, "cache", "store", true, out_format("none%s%s", settings.store_note != NULL ? ": " : "",
-                                                  settings.store_note != NULL ? settings.store_note : ""));
-    sg_stack_close(&stack);
+    if (sg_stack_open(&settings, d->prefix, false, &stack) == SAGGAR_OK) {
+        for (unsigned i = 0; i < stack.n; i++) {
+            const struct sg_slot *s = &stack.slots[i];
+            const char *path = s->tier != NULL ? s->tier->path : s->path;
+            const char *note = s->tier != NULL ? s->tier->note : s->note;
+            bool active = s->tier != NULL && s->tier->active;
+            char *count = strcmp(s->kind, "image") == 0 && active
+                              ? out_format(": %llu entries", (unsigned long long)s->tier->entries)
+                              : out_strdup("");
+            bool made = access(path, F_OK) == 0;
+            say_new(d, "tiers", active, s->kind,
+                    out_format("%s%s%s%s%s", path, count,
+                               active ? (made ? "" : ": made when something is stored") : ": off",
+                               note != NULL && note[0] != '\0' ? ": " : "", note != NULL ? note : ""));
+            free(count);
+        }
+        if (stack.n == 0)
+            say(d, "tiers", false, "none", "no image and no store");
+        sg_stack_close(&stack);
+    }
     sg_settings_free(&settings);
-    return 0;
 }
 
-/* The Python to ask: --python, the one beside this executable, or python3. malloc'd. */
-static char *which_python(void) {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (python != NULL)
-        return out_strdup(python);
-    if (n > 0) {
-        self[n] = '\0';
-        char *slash = strrchr(self, '/');
-        if (slash != NULL) {
-            *slash = '\0';
-            char *beside = out_format("%s/python3", self);
-            if (access(beside, X_OK) == 0)
-                return beside;
-            free(beside);
-        }
+/* ---- Python ---- */
+
+/* What the interpreter prints, with a final zero; false if it could not be started. */
+static bool ask(struct doctor *d, const char *path, int *status) {
+    static const char code[] = "import sys\n"
+                               "sys.path = [p for p in sys.path if p]\n"
+                               "print('prefix\\t' + sys.prefix, flush=True)\n"
+                               "import runpy\n"
+                               "runpy.run_module('saggar.doctor', run_name='__main__')\n";
+    const char *argv[] = {path, "-c", code, NULL};
+    int ends[2];
+    size_t n = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct cli_spawn spawn = {(char *const *)(uintptr_t)argv, NULL, null, ends[1], ends[1], true};
+    pid_t pid = cli_spawn(&spawn);
+    int error = errno;
+    close(ends[1]);
+    if (null >= 0)
+        close(null);
+    d->answer = out_alloc(ANSWER_MAX + 1);
+    uint64_t end = sg_now_ns(CLOCK_MONOTONIC) + ANSWER_SECONDS * UINT64_C(1000000000);
+    while (pid > 0 && n < ANSWER_MAX) {
+        struct pollfd p = {.fd = ends[0], .events = POLLIN};
+        if (poll(&p, 1, 1000) == 0 && sg_now_ns(CLOCK_MONOTONIC) < end)
+            continue;
+        ssize_t r = p.revents != 0 ? read(ends[0], d->answer + n, ANSWER_MAX - n) : 0;
+        if (r <= 0)
+            break;
+        n += (size_t)r;
+    }
+    close(ends[0]);
+    if (pid > 0) {
+        if (sg_now_ns(CLOCK_MONOTONIC) >= end)
+            kill(-pid, SIGKILL);
+        while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    errno = error;
+    return pid > 0;
+}
+
+static char *beside(void) {
+    static const char *const names[] = {"python3", "python"};
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    for (size_t i = 0; slash != NULL && i < 2; i++) {
+        char *path = out_format("%.*s/%s", (int)(slash - exe), exe, names[i]);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
     }
     return out_strdup("python3");
 }
 
-/* Reads until the end or the deadline; false if the time was up. */
-static bool read_answer(int fd, char *answer, size_t size, size_t *used) {
-    uint64_t end = sg_now_ns(CLOCK_MONOTONIC) + (uint64_t)PROBE_MS * 1000000;
-    *used = 0;
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        uint64_t now = sg_now_ns(CLOCK_MONOTONIC);
-        if (now >= end)
-            return false;
-        int ready = poll(&p, 1, (int)((end - now) / 1000000) + 1);
-        if (ready < 0 && errno != EINTR)
-            return false;
-        if (ready <= 0)
+/* The last line that says something: where a traceback ends. */
+static const char *last_line(char *text) {
+    size_t n = strlen(text);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+        text[--n] = '\0';
+    const char *line = strrchr(text, '\n');
+    return line != NULL ? line + 1 : text;
+}
+
+static void put_answers(struct doctor *d, const char *path, int status) {
+    char *copy = out_strdup(d->answer);
+    size_t answers = 0;
+    for (char *line = strtok(copy, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char *tab = strchr(line, '\t');
+        if (tab == NULL)
             continue;
-        ssize_t n = read(fd, answer + *used, size - 1 - *used);
-        if (n <= 0)
-            return n == 0;
-        *used += (size_t)n;
-        if (*used == size - 1)
-            return true;
-    }
-}
-
-static void add_answer(struct report *r, char *line) {
-    char *tab = strchr(line, '\t');
-    if (tab == NULL)
-        return;
-    *tab = '\0';
-    bool bad = line[0] == '!';
-    add(r, "python", out_strdup(line + bad), bad, out_strdup(tab + 1));
-}
-
-static void ask_python(struct report *r) {
-    char *name = which_python(), *answer = out_alloc(ANSWER_MAX), *save = NULL;
-    char *argv[] = {name, "-m", "saggar.doctor", NULL};
-    static const char *const set[] = {"PYTHONIOENCODING=utf-8:surrogateescape", NULL};
-    int ends[2];
-    size_t used = 0;
-    add(r, "python", "interpreter", false, out_strdup(name));
-    if (pipe(ends) != 0) {
-        add(r, "python", "answer", true, out_format("could not be asked: %s", strerror(errno)));
-        free(answer);
-        return;
-    }
-    struct cli_spawn spawn = {.argv = argv, .set = set, .in = -1, .out = ends[1], .err = ends[1]};
-    pid_t pid = cli_spawn(&spawn);
-    int error = errno, status = 0;
-    close(ends[1]);
-    if (pid < 0) {
-        add(r, "python", "answer", true, out_format("could not be started: %s", strerror(error)));
-    } else {
-        if (!read_answer(ends[0], answer, ANSWER_MAX, &used)) {
-            kill(pid, SIGKILL);
-            add(r, "python", "answer", true, out_strdup("took too long"));
+        *tab = '\0';
+        if (strcmp(line, "prefix") == 0 && d->prefix == NULL) {
+            d->prefix = out_strdup(tab + 1);
+            continue;
         }
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-        answer[used] = '\0';
-        if (cli_exit_code(status) != 0)
-            add(r, "python", "package", true,
-                out_strdup(strstr(answer, "No module named") != NULL ? "saggar is not installed there; `pip install saggar`"
-                                                                     : "`python -m saggar.doctor` failed"));
-        else
-            for (char *line = strtok_r(answer, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
-                add_answer(r, line);
+        answers++;
+        say(d, "python", line[0] != '!', line + (line[0] == '!'), tab + 1);
     }
-    close(ends[0]);
-    free(answer);
+    free(copy);
+    if (answers > 0 && status == 0)
+        return;
+    if (strstr(d->answer, "No module named 'saggar'") != NULL ||
+        strstr(d->answer, "No module named saggar") != NULL)
+        say_new(d, "python", false, "package",
+                out_format("not installed there; `%s -m pip install saggar`", path));
+    else
+        say(d, "python", false, "package", last_line(d->answer));
 }
 
-static int print_json(const struct report *r) {
-    struct sg_json out;
-    sg_json_file(&out, stdout, 2);
-    sg_json_object(&out);
-    sg_json_key(&out, "version");
-    sg_json_str(&out, saggar_version());
-    sg_json_key(&out, "good");
-    sg_json_bool(&out, r->bad == 0);
-    sg_json_key(&out, "findings");
-    sg_json_array(&out);
-    for (size_t i = 0; i < r->n; i++) {
-        sg_json_object(&out);
-        sg_json_key(&out, "section");
-        sg_json_str(&out, r->item[i].section);
-        sg_json_key(&out, "name");
-        sg_json_str(&out, r->item[i].name);
-        sg_json_key(&out, "value");
-        sg_json_str(&out, r->item[i].value);
-        sg_json_key(&out, "bad");
-        sg_json_bool(&out, r->item[i].bad);
-        sg_json_object_end(&out);
-    }
-    sg_json_array_end(&out);
-    sg_json_object_end(&out);
-    return out_json_end(&out);
-}
-
-static void print_text(const struct report *r) {
-    const char *section = "";
-    printf("saggar %s\n", saggar_version());
-    for (size_t i = 0; i < r->n; i++) {
-        const struct finding *f = &r->item[i];
-        if (strcmp(section, f->section) != 0)
-            printf("\n%s%s%s\n", out_color(stdout, "bold"), f->section, out_color(stdout, ""));
-        section = f->section;
-        printf("  %s%-14s ", f->bad ? out_color(stdout, "red") : "", f->name);
-        out_put(stdout, f->value);
-        puts(f->bad ? out_color(stdout, "") : "");
-    }
+static void ask_python(struct doctor *d) {
+    char *path = python != NULL ? out_strdup(python) : beside();
+    int status = 0;
+    bool started = ask(d, path, &status);
+    int error = errno;
+    say_new(d, "python", started, "interpreter",
+            started ? out_strdup(path) : out_format("%s: %s", path, strerror(error)));
+    if (started)
+        put_answers(d, path, status);
+    free(path);
 }
 
 static int run(const struct cli_args *args) {
-    struct report r = {0};
+    struct doctor d = {0};
     (void)args;
-    int status = look_at_tiers(&r);
-    if (status != 0)
-        return status;
-    look_at_environment(&r);
-    look_at_host(&r);
-    ask_python(&r);
-    status = r.bad > 0 ? SG_EXIT_FOUND : SG_EXIT_OK;
-    if (json)
-        status = print_json(&r) != 0 ? SG_EXIT_FOUND : status;
-    else
-        print_text(&r);
-    return out_finish(status);
+    if (json) {
+        sg_json_file(&d.json, stdout, 2);
+        sg_json_array(&d.json);
+    }
+    program(&d);
+    environment(&d);
+    host(&d);
+    if (!no_python)
+        ask_python(&d);
+    tiers(&d);
+    if (json) {
+        sg_json_array_end(&d.json);
+        out_json_end(&d.json);
+    } else {
+        char *wrong = out_count(d.wrong, "thing is", "things are");
+        printf("\n%s\n", d.wrong == 0 ? "nothing is wrong" : "");
+        if (d.wrong > 0)
+            printf("%s wrong, marked with `!`\n", wrong);
+        free(wrong);
+    }
+    free(d.answer);
+    free(d.prefix);
+    return out_finish(d.wrong > 0 ? SG_EXIT_FOUND : 0);
 }
 
 const struct cli_command cli_doctor = {
     .name = "doctor",
-    .usage = "[--python PYTHON] [--json]",
-    .summary = "tell what is active here, and why not",
-    .about = "Looks at the variables, the tiers and who may write to them, the processor, and asks a Python whether Saggar is "
-             "installed there, whether its import hook is in place and which adapters are active.",
-    .example = "saggar doctor\nsaggar doctor --python /opt/app/bin/python",
+    .usage = "[OPTIONS]",
+    .summary = "say what is active here, and what is wrong",
+    .about =
+        "Prints the version, the mode, the environment with unknown values marked, the processor, the tiers "
+        "with "
+        "the reason where one is off, and what a Python says: whether the package and its import hook are "
+        "installed and in place, and which adapters are active.",
+    .example = "saggar doctor --python /opt/venv/bin/python",
     .options = options,
     .exits = exits,
     .run = run,

@@ -123,7 +123,8 @@ static struct cli_miss *add_miss(struct cli_events *e, size_t process, const str
 
 /* By the key where both have one; Numba's own events about compilations have none. */
 static bool same(bool has_key, const uint8_t *key, const char *group, const struct sg_trail_record *r) {
-    return has_key && r->key != NULL ? memcmp(key, r->key, SAGGAR_KEY_SIZE) == 0 : strcmp(group, r->group) == 0;
+    return has_key && r->key != NULL ? memcmp(key, r->key, SAGGAR_KEY_SIZE) == 0
+                                     : strcmp(group, r->group) == 0;
 }
 
 static void add_compiled(struct cli_events *e, size_t process, const struct sg_trail_record *r) {

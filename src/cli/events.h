@@ -35,7 +35,7 @@ struct cli_compiled {
 };
 
 struct cli_miss {
-    size_t process; /* SIZE_MAX: from the misses log */
+    size_t process;     /* SIZE_MAX: from the misses log */
     saggar_event event; /* MISS, NOT_STORED or FAULT */
     char *group, *detail;
     bool has_key;
@@ -55,14 +55,14 @@ struct cli_events {
     struct cli_miss *miss;
     size_t misses;
     uint64_t counts[16];
-    uint64_t lost;                   /* events that could not be recorded */
+    uint64_t lost; /* events that could not be recorded */
     size_t files, torn, unreadable;
     struct cli_served {
         char *tier;
         uint64_t hits;
-    } *served; /* tiers that served, in the order in which they did first */
+    } * served; /* tiers that served, in the order in which they did first */
     size_t tiers;
-    bool want_misses; /* set before loading: keep the misses with their recipes */
+    bool want_misses;        /* set before loading: keep the misses with their recipes */
     const char *const *skip; /* names of files that are not to be read, sorted; NULL: none */
     size_t n_skip;
 };

@@ -102,8 +102,9 @@ static int run(const struct cli_args *args) {
         return status;
     const char *path = args->n > 0 ? args->names[0] : settings.store;
     if (path == NULL)
-        status = cli_fail("%s", settings.store_note != NULL ? settings.store_note
-                                                            : "there is no store: SAGGAR_DIR is empty; give --store");
+        status = cli_fail("%s", settings.store_note != NULL
+                                    ? settings.store_note
+                                    : "there is no store: SAGGAR_DIR is empty; give --store");
     else if (args->n > 0 || access(path, F_OK) == 0) { /* only ever in a directory that is a store */
         status = cli_source_open(path, &source);
         if (status == 0 && source.image)
@@ -121,9 +122,11 @@ const struct cli_command cli_gc = {
     .name = "gc",
     .usage = "[OPTIONS] [STORE]",
     .summary = "remove old entries and litter from a store",
-    .about = "Removes the oldest entries until the store is within its bounds, and what interrupted writers left "
-             "behind. Programs that read or write the store meanwhile are not disturbed: at worst they compile again. "
-             "A store also collects itself now and then.",
+    .about =
+        "Removes the oldest entries until the store is within its bounds, and what interrupted writers left "
+        "behind. Programs that read or write the store meanwhile are not disturbed: at worst they compile "
+        "again. "
+        "A store also collects itself now and then.",
     .example = "saggar gc --max-size 2G --max-age 30d --dry-run",
     .options = options,
     .exits = exits,

@@ -86,8 +86,8 @@ static void scd(const char *text) {
 
 void cli_man(const struct cli_command *c) {
     char text[64];
-    printf("saggar-%s(1)\n\n# NAME\n\nsaggar-%s - %s\n\n# SYNOPSIS\n\n*saggar %s* ", c->name, c->name, c->summary,
-           c->name);
+    printf("saggar-%s(1)\n\n# NAME\n\nsaggar-%s - %s\n\n# SYNOPSIS\n\n*saggar %s* ", c->name, c->name,
+           c->summary, c->name);
     scd(c->usage);
     puts("\n\n# DESCRIPTION\n");
     scd(c->about);

@@ -131,9 +131,11 @@ const struct cli_command cli_host = {
     .name = "host",
     .usage = "[OPTIONS]",
     .summary = "say what this processor can run",
-    .about = "Prints the architecture, the highest level, and the features that the processor has and the operating "
-             "system enables, below the ceiling SAGGAR_TARGET if that is set. An entry is served where all the "
-             "features that it needs are here; names of processors decide nothing.",
+    .about =
+        "Prints the architecture, the highest level, and the features that the processor has and the "
+        "operating "
+        "system enables, below the ceiling SAGGAR_TARGET if that is set. An entry is served where all the "
+        "features that it needs are here; names of processors decide nothing.",
     .example = "saggar host --check x86-64-v3",
     .options = options,
     .exits = exits,

@@ -22,8 +22,8 @@ static bool is_own(const struct cli_events *e, const struct cli_compiled *c) {
 static struct verify_row *row_of(struct verdict *v, const struct cli_compiled *c) {
     for (size_t i = 0; i < v->rows; i++) {
         struct verify_row *r = &v->row[i];
-        if (r->kind == kind_of(c) && r->first->reason == c->reason && strcmp(r->first->group, c->group) == 0 &&
-            strcmp(r->first->signature, c->signature) == 0)
+        if (r->kind == kind_of(c) && r->first->reason == c->reason &&
+            strcmp(r->first->group, c->group) == 0 && strcmp(r->first->signature, c->signature) == 0)
             return r;
     }
     struct verify_row *r = out_grow(&v->row, &v->rows, sizeof *r);
@@ -75,7 +75,8 @@ static void doubt_processes(struct verdict *v, const struct verify_facts *f) {
     for (size_t i = 0; i < f->samples->n; i++) {
         const struct sample *s = &f->samples->item[i];
         if (s->compiler && !covered(f, i))
-            doubt(v, out_format("process %ld used the compiler without the adapter: %s", (long)s->pid, s->name));
+            doubt(v,
+                  out_format("process %ld used the compiler without the adapter: %s", (long)s->pid, s->name));
     }
     for (size_t i = 0; i < f->events->processes; i++) {
         const struct cli_process *p = &f->events->process[i];
@@ -87,10 +88,12 @@ static void doubt_processes(struct verdict *v, const struct verify_facts *f) {
 static void doubt_trails(struct verdict *v, const struct verify_facts *f) {
     const struct cli_events *e = f->events;
     if (e->processes == 0 && e->files == 0)
-        doubt(v, out_strdup("no process reported: none used a compiler with an active adapter; `saggar doctor` says "
-                            "what is active"));
+        doubt(v, out_strdup(
+                     "no process reported: none used a compiler with an active adapter; `saggar doctor` says "
+                     "what is active"));
     if (e->lost > 0)
-        doubt(v, out_format("a trail is incomplete: %llu events could not be recorded", (unsigned long long)e->lost));
+        doubt(v, out_format("a trail is incomplete: %llu events could not be recorded",
+                            (unsigned long long)e->lost));
     if (e->torn > 0)
         doubt(v, out_format("a trail is incomplete: %zu files end in damaged bytes", e->torn));
     if (e->unreadable > 0)

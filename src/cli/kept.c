@@ -65,7 +65,8 @@ static char *make_home(const char *store, const char *kind) {
     struct tm tm;
     time_t now = time(NULL);
     char *above = store_dir(store), *home = NULL;
-    if (above == NULL || gmtime_r(&now, &tm) == NULL || strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &tm) == 0) {
+    if (above == NULL || gmtime_r(&now, &tm) == NULL ||
+        strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &tm) == 0) {
         free(above);
         return NULL;
     }
@@ -92,7 +93,8 @@ static int use_wanted(const char *wanted, struct cli_kept *out) {
     return 0;
 }
 
-int cli_kept_begin(const char *store, const char *kind, const char *wanted, const char *what, struct cli_kept *out) {
+int cli_kept_begin(const char *store, const char *kind, const char *wanted, const char *what,
+                   struct cli_kept *out) {
     *out = (struct cli_kept){0};
     if (wanted != NULL) {
         int status = use_wanted(wanted, out);
@@ -168,7 +170,8 @@ static int no_dots(const struct dirent *entry) {
 }
 
 /* Copies the new trails of a directory, shrunk; beyond the bound they are left out. */
-static void copy_tree(const struct cli_kept *kept, const char *from, const char *to, int level, uint64_t *bytes) {
+static void copy_tree(const struct cli_kept *kept, const char *from, const char *to, int level,
+                      uint64_t *bytes) {
     struct dirent **names = NULL;
     struct stat st;
     int n = scandir(from, &names, no_dots, alphasort);

@@ -16,9 +16,9 @@
 #include <stddef.h>
 
 struct cli_kept {
-    char *work;  /* where the trails are recorded */
-    char *home;  /* the kept directory; NULL: nothing is kept */
-    bool temporary; /* work is removed at the end */
+    char *work;          /* where the trails are recorded */
+    char *home;          /* the kept directory; NULL: nothing is kept */
+    bool temporary;      /* work is removed at the end */
     const char **before; /* trail files that lay in work before, sorted */
     size_t n_before;
 };
@@ -27,16 +27,18 @@ struct cli_kept {
 char *cli_state_dir(void);
 
 /*
- * Makes the directory for the trails of a command. `wanted` (--trail) or NULL; `store`: the store that is used,
- * or NULL for trails that bake never reads. 0, or an exit status after a message.
+ * Makes the directory for the trails of a command. `wanted` (--trail) or NULL; `store`: the store that is
+ * used, or NULL for trails that bake never reads. 0, or an exit status after a message.
  */
-int cli_kept_begin(const char *store, const char *kind, const char *wanted, const char *what, struct cli_kept *out);
+int cli_kept_begin(const char *store, const char *kind, const char *wanted, const char *what,
+                   struct cli_kept *out);
 /* Whether a trail file lay there before. */
 bool cli_kept_is_old(const struct cli_kept *kept, const char *file);
 /* Shrinks the trails to what they hold, keeps them as the last ones, removes old ones and temporary ones. */
 void cli_kept_end(struct cli_kept *kept);
 
-/* The newest kept trails, and those of a store (its directory of directories); malloc'd, NULL if there are none. */
+/* The newest kept trails, and those of a store (its directory of directories); malloc'd, NULL if there are
+ * none. */
 char *cli_kept_last(void);
 char *cli_kept_of_store(const char *store);
 /* What the `about` file of a kept directory says, malloc'd, "" if there is none. Not escaped. */

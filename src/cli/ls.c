@@ -15,7 +15,8 @@ static bool json, all;
 
 static const struct cli_option options[] = {
     {0, "group", "PATTERN", CLI_LIST, &patterns,
-     "only functions whose name matches (shell wildcards; without any: contains); may be given more than once"},
+     "only functions whose name matches (shell wildcards; without any: contains); may be given more than "
+     "once"},
     {'a', "all", NULL, CLI_FLAG, &all, "every tier that is active, not only the store"},
     {0, "store", "DIR", CLI_TEXT, &store, "the store, instead of the one of the environment"},
     {0, "json", NULL, CLI_FLAG, &json, "a list of objects"},
@@ -40,7 +41,8 @@ bool cli_matches(const struct cli_list *list, const char *group) {
     bool found = list->n == 0;
     for (size_t i = 0; i < list->n && !found; i++) {
         const char *pattern = list->item[i];
-        found = strpbrk(pattern, "*?[") != NULL ? fnmatch(pattern, group, 0) == 0 : strstr(group, pattern) != NULL;
+        found = strpbrk(pattern, "*?[") != NULL ? fnmatch(pattern, group, 0) == 0
+                                                : strstr(group, pattern) != NULL;
     }
     return found;
 }
@@ -146,8 +148,9 @@ const struct cli_command cli_ls = {
     .name = "ls",
     .usage = "[OPTIONS] [IMAGE|STORE]...",
     .summary = "list the entries of stores and images",
-    .about = "Lists each entry: the first digits of its key, its size, how long it took to compile, the processor "
-             "that it needs, and the function. Without a path: the store.",
+    .about =
+        "Lists each entry: the first digits of its key, its size, how long it took to compile, the processor "
+        "that it needs, and the function. Without a path: the store.",
     .example = "saggar ls --group 'numba:mypackage.*' model.saggar",
     .options = options,
     .exits = exits,

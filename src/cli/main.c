@@ -9,8 +9,8 @@
 #include "saggar/saggar.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run, &cli_warm, &cli_bake, &cli_verify, &cli_why,    &cli_ls,
-    &cli_show, &cli_stat, &cli_check, &cli_gc,    &cli_doctor, &cli_host,
+    &cli_run,  &cli_warm, &cli_bake,  &cli_verify, &cli_why,    &cli_ls,
+    &cli_show, &cli_stat, &cli_check, &cli_gc,     &cli_doctor, &cli_host,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -36,8 +36,10 @@ static void help(void) {
 static void man(void) {
     puts("saggar(1)\n\n# NAME\n\nsaggar - keeps compiled code, and ships it\n\n# SYNOPSIS\n\n"
          "*saggar* COMMAND \\[OPTIONS\\]\n\n# DESCRIPTION\n\n"
-         "Saggar keeps the code that just-in-time compilers make. What a warm-up compiled on one machine is baked\n"
-         "into one file and used on others, and a check proves that nothing was compiled there.\n\n# COMMANDS\n");
+         "Saggar keeps the code that just-in-time compilers make. What a warm-up compiled on one machine is "
+         "baked\n"
+         "into one file and used on others, and a check proves that nothing was compiled there.\n\n# "
+         "COMMANDS\n");
     for (size_t i = 0; i < COMMANDS; i++)
         printf("*saggar-%s*(1)\n\t%s\n\n", commands[i]->name, commands[i]->summary);
     puts("# ENVIRONMENT\n\n"

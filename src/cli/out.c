@@ -85,10 +85,12 @@ bool out_terminal(FILE *file) {
 }
 
 const char *out_color(FILE *file, const char *style) {
-    static const char *const codes[][2] = {{"", "\033[0m"},         {"bold", "\033[1m"},    {"dim", "\033[2m"},
-                                           {"red", "\033[31m"},     {"green", "\033[32m"},  {"yellow", "\033[33m"}};
+    static const char *const codes[][2] = {{"", "\033[0m"},       {"bold", "\033[1m"},
+                                           {"dim", "\033[2m"},    {"red", "\033[31m"},
+                                           {"green", "\033[32m"}, {"yellow", "\033[33m"}};
     const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-    if ((none != NULL && none[0] != '\0') || (term != NULL && strcmp(term, "dumb") == 0) || !out_terminal(file))
+    if ((none != NULL && none[0] != '\0') || (term != NULL && strcmp(term, "dumb") == 0) ||
+        !out_terminal(file))
         return "";
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (strcmp(codes[i][0], style) == 0)

@@ -30,7 +30,8 @@ char *out_bytes(const void *p, size_t n);
 void out_put(FILE *file, const char *name);
 
 bool out_terminal(FILE *file);
-/* Turns a colour on for the stream ("bold", "red", "green", "yellow", "dim"; "" ends it), where it has any. */
+/* Turns a colour on for the stream ("bold", "red", "green", "yellow", "dim"; "" ends it), where it has any.
+ */
 const char *out_color(FILE *file, const char *style);
 
 enum { OUT_UNIT = 24 };

@@ -157,9 +157,10 @@ int plan_check(const struct plan *plan, size_t first) {
         bool shell = w->argv[1] != NULL && strcmp(w->argv[0], "/bin/sh") == 0;
         bool word = w->text[strcspn(w->text, " \t\n;&|<>()$`\\\"'*?[#~=%!{}:")] == '\0';
         if (shell && word && !is_command(w->text))
-            return cli_fail("%s: no such command; an argument is one whole command: quote it, or write: saggar warm "
-                            "-- COMMAND",
-                            w->text);
+            return cli_fail(
+                "%s: no such command; an argument is one whole command: quote it, or write: saggar warm "
+                "-- COMMAND",
+                w->text);
     }
     return 0;
 }

@@ -12,7 +12,7 @@
 
 struct progress {
     bool on;
-    size_t drawn; /* lines on the screen */
+    size_t drawn;  /* lines on the screen */
     uint64_t last; /* when they were drawn, monotonic nanoseconds */
 };
 

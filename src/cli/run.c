@@ -1,4 +1,5 @@
-/* saggar run: runs a command and says what the cache did. Its output and its status stay the command's own. */
+/* saggar run: runs a command and says what the cache did. Its output and its status stay the command's own.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -156,7 +157,8 @@ static int run(const struct cli_args *args) {
         events.n_skip = kept.n_before;
         cli_events_load(kept.work, &events);
         if (json)
-            summary_json(&events, trail != NULL || kept.home != NULL ? (trail != NULL ? kept.work : kept.home) : NULL,
+            summary_json(&events,
+                         trail != NULL || kept.home != NULL ? (trail != NULL ? kept.work : kept.home) : NULL,
                          status);
         else if (!quiet)
             summary(&events);
@@ -173,10 +175,12 @@ const struct cli_command cli_run = {
     .name = "run",
     .usage = "[OPTIONS] -- COMMAND [ARGUMENT]...",
     .summary = "run a command and say what the cache did",
-    .about = "Runs the command as it is and then prints one line on stderr: hits, functions compiled, stored and "
-             "not stored, over all processes that it started. Signals and the exit status are passed on.\n\n"
-             "The trail is kept, within bounds, in the state directory: `saggar why` explains the misses of the last "
-             "run, and `saggar bake` takes what was used.",
+    .about =
+        "Runs the command as it is and then prints one line on stderr: hits, functions compiled, stored and "
+        "not stored, over all processes that it started. Signals and the exit status are passed on.\n\n"
+        "The trail is kept, within bounds, in the state directory: `saggar why` explains the misses of the "
+        "last "
+        "run, and `saggar bake` takes what was used.",
     .example = "saggar run --image model.saggar -- python3 model.py",
     .options = options,
     .exits = exits,

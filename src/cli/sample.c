@@ -45,8 +45,9 @@ static bool read_stat(struct samples *s, pid_t pid, uint64_t *start, uint64_t *u
     if (read_proc(s, pid, "stat") <= 0)
         return false;
     const char *p = strrchr(s->buffer, ')');
-    if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
-                            &utime, &stime, &began) != 3)
+    if (p == NULL ||
+        sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+               &utime, &stime, &began) != 3)
         return false;
     *start = began;
     *used = utime + stime;

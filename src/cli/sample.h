@@ -1,8 +1,9 @@
 /*
- * Looks at the processes below this one while they run, to find those that use a compiler without its adapter.
+ * Looks at the processes below this one while they run, to find those that use a compiler without its
+ * adapter.
  *
- * A process is known by its number and its start. It is looked at again only when it has used processor time since,
- * until it is found to use the compiler. What a process forked without exec does is its parent's.
+ * A process is known by its number and its start. It is looked at again only when it has used processor time
+ * since, until it is found to use the compiler. What a process forked without exec does is its parent's.
  */
 #ifndef SG_CLI_SAMPLE_H
 #define SG_CLI_SAMPLE_H
@@ -13,14 +14,14 @@
 #include <sys/types.h>
 
 struct sample {
-    pid_t pid;       /* here */
-    pid_t inner;     /* in its own namespace: what its trail says */
-    uint64_t start;  /* clock ticks from boot */
-    uint64_t used;   /* processor time at the last look */
-    bool compiler;   /* it has the compiler loaded */
+    pid_t pid;        /* here */
+    pid_t inner;      /* in its own namespace: what its trail says */
+    uint64_t start;   /* clock ticks from boot */
+    uint64_t used;    /* processor time at the last look */
+    bool compiler;    /* it has the compiler loaded */
     uint64_t program; /* digest of its command line and environment: a fork has its parent's */
-    size_t parent;   /* SIZE_MAX: not among the samples */
-    char *name;      /* of those with the compiler: the command line */
+    size_t parent;    /* SIZE_MAX: not among the samples */
+    char *name;       /* of those with the compiler: the command line */
 };
 
 struct samples {

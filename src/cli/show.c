@@ -150,8 +150,8 @@ static void put_features(struct rows *r, const struct sg_requirements *q) {
     char *unknown = out_name(q->unknown != NULL ? q->unknown : "");
     put_line(r, "features",
              out_format("%s%s%s; level %s%s (%s)", names != NULL && names[0] != '\0' ? names : "none",
-                        q->unknown != NULL ? "," : "", unknown, level,
-                        more > 0 ? " and more" : "", q->provenance < 4 ? how[q->provenance] : "unknown"));
+                        q->unknown != NULL ? "," : "", unknown, level, more > 0 ? " and more" : "",
+                        q->provenance < 4 ? how[q->provenance] : "unknown"));
     free(unknown);
     free(names);
 }
@@ -276,8 +276,8 @@ static void put_head(struct rows *r, const struct search *s, const struct cli_en
         sg_json_object_end(r->json);
 }
 
-static void put_entry(struct search *s, const struct sg_entry_view *v, const uint8_t *annex, size_t annex_size,
-                      const char *file) {
+static void put_entry(struct search *s, const struct sg_entry_view *v, const uint8_t *annex,
+                      size_t annex_size, const char *file) {
     struct rows r = {json ? &s->json : NULL, 0};
     struct cli_entry e;
     struct sg_section section;
@@ -347,8 +347,8 @@ static int show_file(struct search *s, const char *path) {
     if (err != SAGGAR_OK)
         return cli_fail("%s: %s", path, saggar_strerror(err));
     if (size >= 4 && memcmp(data, "\x89SGI", 4) == 0)
-        err = cli_fail("%s: an image; `saggar ls %s` lists its entries, `saggar show --in %s KEY` shows one", path,
-                       path, path);
+        err = cli_fail("%s: an image; `saggar ls %s` lists its entries, `saggar show --in %s KEY` shows one",
+                       path, path, path);
     else if ((err = sg_entry_open(data, size, NULL, &view)) != SAGGAR_OK)
         err = cli_fail("%s: %s", path, saggar_strerror(err));
     if (err == 0) {
@@ -395,9 +395,11 @@ const struct cli_command cli_show = {
     .name = "show",
     .usage = "[OPTIONS] KEY|FILE",
     .summary = "show one entry in full",
-    .about = "Shows the entries whose key begins with the given digits, in every tier, or the store file of that "
-             "name: the recipe that the key was made of, what a processor and a system must have, what the code was "
-             "built from, and its parts.",
+    .about =
+        "Shows the entries whose key begins with the given digits, in every tier, or the store file of that "
+        "name: the recipe that the key was made of, what a processor and a system must have, what the code "
+        "was "
+        "built from, and its parts.",
     .example = "saggar show 3fa91c",
     .options = options,
     .exits = exits,

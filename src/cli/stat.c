@@ -243,7 +243,8 @@ const struct cli_command cli_stat = {
     .name = "stat",
     .usage = "[OPTIONS] [IMAGE|STORE]...",
     .summary = "count what lies in the tiers",
-    .about = "Counts entries and bytes of each tier that is active, by compiler and module, and how long they took to "
+    .about = "Counts entries and bytes of each tier that is active, by compiler and module, and how long "
+             "they took to "
              "compile; then what the processes of the last `saggar run`, `warm` or `verify` counted.",
     .example = "saggar stat",
     .options = options,

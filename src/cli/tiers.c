@@ -15,24 +15,13 @@
 #include "key/value.h"
 #include "store/store.h"
 
-static const char *joined(const struct cli_list *images) {
-    char *text = NULL;
-    for (size_t i = 0; images != NULL && i < images->n; i++) {
-        char *more = text == NULL ? out_strdup(images->item[i]) : out_format("%s:%s", text, images->item[i]);
-        free(text);
-        text = more;
-    }
-    return text;
-}
-
-int cli_settings(const char *store, const struct cli_list *images, struct sg_settings *out) {
+int cli_settings(const char *store, const char *images, struct sg_settings *out) {
     saggar_cache_options options;
-    const char *what = NULL, *given = joined(images);
+    const char *what = NULL;
     saggar_cache_options_init(&options);
     options.store = store;
-    options.images = given;
+    options.images = images;
     int err = sg_settings_init(&options, out, &what);
-    free((char *)(uintptr_t)given);
     if (err == SAGGAR_OK)
         return 0;
     const char *value = what != NULL ? getenv(what) : NULL;
@@ -41,7 +30,7 @@ int cli_settings(const char *store, const struct cli_list *images, struct sg_set
     return cli_fail("%s", saggar_strerror(err));
 }
 
-int cli_stack(const char *store, const struct cli_list *images, struct sg_settings *settings, struct sg_stack *out) {
+int cli_stack(const char *store, const char *images, struct sg_settings *settings, struct sg_stack *out) {
     int status = cli_settings(store, images, settings);
     if (status != 0)
         return status;
@@ -155,7 +144,8 @@ static int from_environment(const char *store, bool all, struct cli_source **lis
     return status;
 }
 
-int cli_sources(const struct cli_args *args, const char *store, bool all, struct cli_source **out, size_t *n) {
+int cli_sources(const struct cli_args *args, const char *store, bool all, struct cli_source **out,
+                size_t *n) {
     int status = 0;
     *out = NULL;
     *n = 0;
@@ -192,7 +182,8 @@ int cli_image_list(const struct cli_list *images, char **out) {
         if (status != 0)
             break;
         if (!source.image)
-            status = cli_fail("--image %s: a store, not an image; make one with saggar bake", images->item[i]);
+            status =
+                cli_fail("--image %s: a store, not an image; make one with saggar bake", images->item[i]);
         else if ((real = realpath(images->item[i], NULL)) == NULL)
             status = cli_fail("--image %s: %s", images->item[i], strerror(errno));
         else if (strchr(real, ':') != NULL)
@@ -274,8 +265,8 @@ static void read_annex(const uint8_t *annex, size_t size, struct cli_entry *out)
     }
 }
 
-void cli_entry_read(const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size, const char *tier,
-                    struct cli_entry *out) {
+void cli_entry_read(const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size,
+                    const char *tier, struct cli_entry *out) {
     *out = (struct cli_entry){.size = view->size, .seconds = -1};
     memcpy(out->key, view->key, SAGGAR_KEY_SIZE);
     memcpy(out->identity, view->identity, 32);

@@ -9,10 +9,11 @@
 #include "cache/cache.h"
 #include "cli/args.h"
 
-/* The settings of the environment, with --store and --image; 0, or an exit status after a message. */
-int cli_settings(const char *store, const struct cli_list *images, struct sg_settings *out);
+/* The settings of the environment, with another store and other images (NULL: its own); 0, or an exit status
+ * after a message. */
+int cli_settings(const char *store, const char *images, struct sg_settings *out);
 /* The settings, and the tiers of the stack, opened for reading. */
-int cli_stack(const char *store, const struct cli_list *images, struct sg_settings *settings, struct sg_stack *out);
+int cli_stack(const char *store, const char *images, struct sg_settings *settings, struct sg_stack *out);
 
 /* One tier that was opened by name. */
 struct cli_source {
@@ -35,15 +36,15 @@ int cli_image_list(const struct cli_list *images, char **out);
 /* What is said of an entry. Texts are malloc'd and not escaped. */
 struct cli_entry {
     uint8_t key[SAGGAR_KEY_SIZE], identity[32];
-    char *group;   /* "" if there is none */
-    char *target;  /* "x86-64-v3", "x86-64-v2 +2", "any" */
+    char *group;  /* "" if there is none */
+    char *target; /* "x86-64-v3", "x86-64-v2 +2", "any" */
     char *tier;
     uint64_t size;
     double seconds;    /* < 0: not known */
     int64_t published; /* 0: not known */
 };
-void cli_entry_read(const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size, const char *tier,
-                    struct cli_entry *out);
+void cli_entry_read(const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size,
+                    const char *tier, struct cli_entry *out);
 void cli_entry_free(struct cli_entry *entry);
 
 /* The path from the root, malloc'd; links are left as they are. */

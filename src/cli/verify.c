@@ -30,7 +30,8 @@ static const struct cli_option options[] = {
     {0, "allow-uncached", NULL, CLI_FLAG, &allow_uncached,
      "compiling functions that their authors never marked for caching is no failure"},
     {0, "trail", "DIR", CLI_TEXT, &trail, "record the trail in this directory and leave it there"},
-    {0, "json", NULL, CLI_FLAG, &json, "the result as one object on stdout; the command's output goes to stderr"},
+    {0, "json", NULL, CLI_FLAG, &json,
+     "the result as one object on stdout; the command's output goes to stderr"},
     CLI_OPTIONS_END,
 };
 
@@ -39,7 +40,8 @@ static const struct cli_exit exits[] = {
     {1, "a function that is marked for caching was compiled; each is listed with the reason"},
     {2, "wrong usage, a file that cannot be read, or the command could not be started"},
     {3, "only functions that their authors never marked for caching were compiled"},
-    {4, "no proof: no process reported, a process used the compiler without the adapter, or a trail is incomplete"},
+    {4, "no proof: no process reported, a process used the compiler without the adapter, or a trail is "
+        "incomplete"},
     {5, "the command itself failed"},
     CLI_EXITS_END,
 };
@@ -121,7 +123,8 @@ static void print_row(const struct verify_row *r) {
     out_put(stderr, c->signature[0] != '\0' ? " " : "");
     out_put(stderr, c->signature);
     if (r->kind != KIND_UNMARKED || c->reason != SAGGAR_REASON_NOT_MARKED) {
-        fprintf(stderr, ": %s", c->reason == SAGGAR_REASON_NONE ? "no reason was recorded" : saggar_reason_text(c->reason));
+        fprintf(stderr, ": %s",
+                c->reason == SAGGAR_REASON_NONE ? "no reason was recorded" : saggar_reason_text(c->reason));
         if (c->detail[0] != '\0') {
             fputs(" (", stderr);
             out_put(stderr, c->detail);
@@ -131,7 +134,8 @@ static void print_row(const struct verify_row *r) {
     if (r->nested > 0)
         fprintf(stderr, "; %zu nested", r->nested);
     if (r->times > 1)
-        fprintf(stderr, "; %zu times in %zu %s", r->times, r->processes, plural(r->processes, "process", "processes"));
+        fprintf(stderr, "; %zu times in %zu %s", r->times, r->processes,
+                plural(r->processes, "process", "processes"));
     fputc('\n', stderr);
 }
 
@@ -206,8 +210,9 @@ static void print_images(const struct verifying *v) {
 }
 
 static void print(const struct verifying *v, const struct verdict *d) {
-    static const char *const words[] = {"nothing was compiled", "compiled", "", "only what was never marked was compiled",
-                                        "no proof", "the command failed"};
+    static const char *const words[] = {
+        "nothing was compiled", "compiled", "", "only what was never marked was compiled", "no proof",
+        "the command failed"};
     uint64_t cacheable = d->compiled[KIND_CACHEABLE] + d->compiled[KIND_UNCACHEABLE];
     char took[OUT_UNIT], *how = cli_exit_text(v->command);
     print_images(v);
@@ -221,7 +226,8 @@ static void print(const struct verifying *v, const struct verdict *d) {
     }
     bool good = d->status == VERIFY_NOTHING;
     fprintf(stderr, "%ssaggar verify: %s%s", out_color(stderr, good ? "green" : "red"),
-            good && d->compiled[KIND_UNMARKED] > 0 ? "nothing that can be cached was compiled" : words[d->status],
+            good && d->compiled[KIND_UNMARKED] > 0 ? "nothing that can be cached was compiled"
+                                                   : words[d->status],
             out_color(stderr, ""));
     if (d->status == VERIFY_FAILED)
         fprintf(stderr, ": it %s", how);
@@ -282,7 +288,8 @@ static void json_images(struct sg_json *j, const struct verifying *v) {
     for (unsigned i = 0; i < v->stack.n; i++) {
         const struct sg_slot *slot = &v->stack.slots[i];
         if (slot->tier != NULL && strcmp(slot->kind, "image") == 0)
-            json_image(j, slot->tier->path, slot->tier->active, slot->tier->note, hits_of(v, slot->tier->path));
+            json_image(j, slot->tier->path, slot->tier->active, slot->tier->note,
+                       hits_of(v, slot->tier->path));
     }
     for (size_t i = 0; i < v->events.tiers; i++) {
         if (is_other(v, &v->events.served[i]))
@@ -372,7 +379,7 @@ static int run_and_judge(struct verifying *v, char **command) {
 }
 
 static int set_up(struct verifying *v, const char *what) {
-    int status = cli_image_list(&images, &v->image_list);
+    int status = cli_stack("", v->image_list, &v->settings, &v->stack);
     if (status != 0)
         return status;
     v->private = cli_temp_dir();
@@ -385,7 +392,7 @@ static int set_up(struct verifying *v, const char *what) {
 static int run(const struct cli_args *args) {
     struct verifying v = {0};
     char *what = cli_command_text(args->command);
-    int status = cli_stack("", &images, &v.settings, &v.stack);
+    int status = cli_image_list(&images, &v.image_list);
     if (status == 0) {
         status = set_up(&v, what);
         if (status == 0)
@@ -409,11 +416,14 @@ const struct cli_command cli_verify = {
     .name = "verify",
     .usage = "[OPTIONS] -- COMMAND [ARGUMENT]...",
     .summary = "prove that a command compiles nothing",
-    .about = "Runs the command with the images and an empty private store, and counts what was compiled in every "
-             "process that it started: the compilations themselves, never files or hits. Prints each function that was "
-             "compiled and why. Meant for CI: a non-zero status says that what is shipped is not enough.\n\n"
-             "There is no proof if a process used the compiler without its adapter: such processes are looked for while "
-             "the command runs.",
+    .about =
+        "Runs the command with the images and an empty private store, and counts what was compiled in every "
+        "process that it started: the compilations themselves, never files or hits. Prints each function "
+        "that was "
+        "compiled and why. Meant for CI: a non-zero status says that what is shipped is not enough.\n\n"
+        "There is no proof if a process used the compiler without its adapter: such processes are looked for "
+        "while "
+        "the command runs.",
     .example = "saggar verify --image model.saggar -- python3 model.py",
     .options = options,
     .exits = exits,

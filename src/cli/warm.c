@@ -1,8 +1,8 @@
 /*
  * saggar warm: many warm-up commands side by side, into one store.
  *
- * Each workload is a process group with a log and a trail directory of its own. One that fails does not stop the
- * others; a signal stops all of them.
+ * Each workload is a process group with a log and a trail directory of its own. One that fails does not stop
+ * the others; a signal stops all of them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +33,10 @@ static const struct cli_option options[] = {
     {'j', "jobs", "N", CLI_COUNT, &jobs, "at most N at a time (default: one for each CPU, at least 2)"},
     {0, "plan", "FILE", CLI_TEXT, &plan_path,
      "one shell command a line, optionally `NAME: ` before it; `#` begins a comment"},
-    {0, "log-dir", "DIR", CLI_TEXT, &log_dir, "where the logs go, NAME.log (default: beside the kept trails)"},
-    {0, "trail", "DIR", CLI_TEXT, &trail, "record the trails here, a directory for each workload, and leave them"},
+    {0, "log-dir", "DIR", CLI_TEXT, &log_dir,
+     "where the logs go, NAME.log (default: beside the kept trails)"},
+    {0, "trail", "DIR", CLI_TEXT, &trail,
+     "record the trails here, a directory for each workload, and leave them"},
     {0, "store", "DIR", CLI_TEXT, &store, "use this store"},
     {0, "image", "FILE", CLI_LIST, &images, "search this image first; may be given more than once"},
     {0, "json", NULL, CLI_FLAG, &json, "the result as one object on stdout"},
@@ -170,16 +172,16 @@ static void finish(struct warm *w, struct job *j, int status) {
     if (j->state == FAILED) {
         char *how = j->start_error != 0 ? out_format("could not be started: %s", strerror(j->start_error))
                                         : cli_exit_text(status);
-        fprintf(stderr, "%sfailed%s  %s: %s after %s: ", out_color(stderr, "red"), out_color(stderr, ""), j->w->name,
-                how, out_time(took, seconds(j)));
+        fprintf(stderr, "%sfailed%s  %s: %s after %s: ", out_color(stderr, "red"), out_color(stderr, ""),
+                j->w->name, how, out_time(took, seconds(j)));
         out_put(stderr, j->w->text);
         fputc('\n', stderr);
         if (j->start_error == 0)
             put_tail(j);
         free(how);
     } else if (!w->progress.on) {
-        fprintf(stderr, "%-7s %s: %s, %llu compiled\n", state_names[j->state], j->w->name, out_time(took, seconds(j)),
-                (unsigned long long)j->compiled);
+        fprintf(stderr, "%-7s %s: %s, %llu compiled\n", state_names[j->state], j->w->name,
+                out_time(took, seconds(j)), (unsigned long long)j->compiled);
     }
 }
 
@@ -288,8 +290,8 @@ static void summary(const struct warm *w, double took) {
         hits += w->job[i].hits;
     }
     char *workloads = out_count(w->n, "workload", "workloads");
-    fprintf(stderr, "%ssaggar:%s %s in %s: %zu ok, %zu failed", out_color(stderr, "bold"), out_color(stderr, ""),
-            workloads, out_time(text, took), number_of(w, OK), number_of(w, FAILED));
+    fprintf(stderr, "%ssaggar:%s %s in %s: %zu ok, %zu failed", out_color(stderr, "bold"),
+            out_color(stderr, ""), workloads, out_time(text, took), number_of(w, OK), number_of(w, FAILED));
     if (w->stop != 0)
         fprintf(stderr, ", %zu stopped, %zu not started", number_of(w, STOPPED), number_of(w, WAITING));
     fprintf(stderr, "; %llu compiled, %llu hits\n", (unsigned long long)compiled, (unsigned long long)hits);
@@ -437,10 +439,13 @@ const struct cli_command cli_warm = {
     .name = "warm",
     .usage = "[OPTIONS] ['COMMAND']... [-- COMMAND [ARGUMENT]...]",
     .summary = "run warm-up commands side by side",
-    .about = "Runs commands side by side so that what they compile is stored; each key is compiled once among them. "
-             "Each argument is one whole shell command; what stands after `--` is one command as it is. Output goes "
-             "to a log each. A command that fails is named, with the end of its log, while the others go on.\n\n"
-             "The trails are kept in the state directory: `saggar bake` takes what they say was used.",
+    .about =
+        "Runs commands side by side so that what they compile is stored; each key is compiled once among "
+        "them. "
+        "Each argument is one whole shell command; what stands after `--` is one command as it is. Output "
+        "goes "
+        "to a log each. A command that fails is named, with the end of its log, while the others go on.\n\n"
+        "The trails are kept in the state directory: `saggar bake` takes what they say was used.",
     .example = "saggar warm --plan warmup.txt --jobs 4\nsaggar warm 'python3 a.py' 'python3 b.py --small'\n"
                "saggar warm -- python3 model.py",
     .options = options,

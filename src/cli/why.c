@@ -1,284 +1,405 @@
 /*
- * saggar why: why was it compiled?
+ * saggar why: for each miss, what differs from the nearest entry that there is.
  *
- * Takes the misses of the last trail (or of --trail, or of the misses log) and, for each, the nearest entry of the same
- * function in all tiers: the one whose recipe differs in the fewest places, an equal signature first.
+ * A miss carries its recipe in the trail; the entries of the same function in all tiers carry theirs. The
+ * misses log of ordinary runs is read where there is no trail.
  */
-#include <fnmatch.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/hash.h"
 #include "cli/args.h"
 #include "cli/diff.h"
 #include "cli/events.h"
 #include "cli/kept.h"
 #include "cli/out.h"
+#include "cli/proc.h"
 #include "cli/tiers.h"
 
 static const char *trail, *store;
 static struct cli_list images;
-static bool json;
+static bool json, last, log_only;
 
 static const struct cli_option options[] = {
-    {0, "trail", "DIR", CLI_TEXT, &trail, "the trail to read (the newest one)"},
-    {0, "image", "FILE", CLI_LIST, &images, "an image to compare with, besides those in use"},
-    {0, "store", "DIR", CLI_TEXT, &store, "the store (SAGGAR_DIR, or its default)"},
-    {0, "json", NULL, CLI_FLAG, &json, "print JSON"},
+    {0, "last", NULL, CLI_FLAG, &last, "the last run, warm or verify (this is the default if there is one)"},
+    {0, "log", NULL, CLI_FLAG, &log_only, "the misses of ordinary runs, from the state directory"},
+    {0, "trail", "DIR", CLI_TEXT, &trail, "the trails in this directory"},
+    {0, "image", "FILE", CLI_LIST, &images, "compare with this image too; may be given more than once"},
+    {0, "store", "DIR", CLI_TEXT, &store, "compare with this store, instead of the one of the environment"},
+    {0, "json", NULL, CLI_FLAG, &json, "a list of objects"},
     CLI_OPTIONS_END,
 };
 
 static const struct cli_exit exits[] = {
-    {0, "nothing was missed"},
-    {1, "something was; each miss was printed with its reason"},
-    {2, "the command line is wrong, or there is no trail"},
+    {0, "done; also where nothing missed"},
+    {2, "wrong usage, or there is no trail"},
     CLI_EXITS_END,
 };
 
-/* An entry whose function was missed. */
+/* An entry of a function that missed. */
 struct known {
-    char *group;
-    uint8_t key[SAGGAR_KEY_SIZE];
+    char *group, *tier;
     uint8_t *recipe;
     size_t size;
+    uint8_t key[SAGGAR_KEY_SIZE];
+    int64_t published; /* 0: not known */
 };
 
-struct search {
-    const struct cli_events *events;
+/* A miss, as often as it occurred. */
+struct asked {
+    const struct cli_miss *miss;
+    size_t times;
+};
+
+struct why {
+    struct cli_events events;
+    struct asked *asked;
+    size_t n;
     struct known *known;
+    size_t entries;
+    const char *tier;
+    const struct cli_args *patterns;
+    struct sg_json json;
+};
+
+static bool wanted(const struct why *w, const char *group) {
+    struct cli_list list = {(const char **)(uintptr_t)w->patterns->names, w->patterns->n};
+    return cli_matches(&list, group);
+}
+
+static bool same_miss(const struct cli_miss *a, const struct cli_miss *b) {
+    if (a->event != b->event || a->reason != b->reason || a->has_key != b->has_key ||
+        strcmp(a->group, b->group) != 0)
+        return false;
+    return a->has_key ? memcmp(a->key, b->key, SAGGAR_KEY_SIZE) == 0 : strcmp(a->detail, b->detail) == 0;
+}
+
+/* A table of what was seen already, open addressing over a digest of what makes two misses one. */
+static void collect(struct why *w) {
+    size_t room = 16;
+    while (room < 4 * w->events.misses)
+        room *= 2;
+    size_t *slots = out_alloc(room * sizeof *slots);
+    for (size_t i = 0; i < w->events.misses; i++) {
+        const struct cli_miss *m = &w->events.miss[i];
+        if (!wanted(w, m->group))
+            continue;
+        size_t at = (m->has_key ? sg_xxh64(m->key, sizeof m->key) : sg_xxh64(m->group, strlen(m->group))) &
+                    (room - 1);
+        while (slots[at] != 0 && !same_miss(w->asked[slots[at] - 1].miss, m))
+            at = (at + 1) & (room - 1);
+        if (slots[at] == 0) {
+            struct asked *a = out_grow(&w->asked, &w->n, sizeof *a);
+            a->miss = m;
+            slots[at] = w->n;
+        }
+        w->asked[slots[at] - 1].times++;
+        if (w->asked[slots[at] - 1].miss->recipe == NULL)
+            w->asked[slots[at] - 1].miss = m;
+    }
+    free(slots);
+}
+
+/* ---- The entries to compare with ---- */
+
+static int by_group(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+struct groups {
+    struct why *why;
+    const char **name; /* sorted */
     size_t n;
 };
 
-static bool missed(const struct cli_events *events, const char *group) {
-    for (size_t i = 0; i < events->misses; i++) {
-        if (events->miss[i].recipe != NULL && strcmp(events->miss[i].group, group) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Keeps the recipe of an entry of a function that was missed. */
-static int keep(void *context, int error, const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size,
-                const char *name) {
-    struct search *s = context;
+static int on_entry(void *context, int error, const struct sg_entry_view *view, const uint8_t *annex,
+                    size_t annex_size, const char *file) {
+    struct groups *g = context;
     struct sg_section section;
     const uint8_t *recipe;
-    uint8_t *owned = NULL;
+    uint8_t *owned;
     size_t size;
     char *group;
-    (void)error, (void)annex, (void)annex_size, (void)name;
-    if (view == NULL || sg_entry_group_text(view, &group) != SAGGAR_OK)
+    (void)file;
+    if (error != SAGGAR_OK || sg_entry_group_text(view, &group) != SAGGAR_OK)
         return 0;
-    if (missed(s->events, group) && sg_entry_find(view, SG_SECTION_RECIPE, NULL, &section) == SAGGAR_OK &&
-        sg_entry_bytes(view, &section, SG_FAST, &recipe, &size, &owned) == SAGGAR_OK) {
-        s->known = out_grow(s->known, &s->n, sizeof *s->known);
-        struct known *k = &s->known[s->n - 1];
-        k->group = group;
-        group = NULL;
-        memcpy(k->key, view->key, SAGGAR_KEY_SIZE);
-        k->recipe = out_alloc(size > 0 ? size : 1);
-        memcpy(k->recipe, recipe, size);
-        k->size = size;
-        free(owned);
+    const char *name = group;
+    if (bsearch(&name, g->name, g->n, sizeof *g->name, by_group) == NULL ||
+        sg_entry_find(view, SG_SECTION_RECIPE, NULL, &section) != SAGGAR_OK ||
+        sg_entry_bytes(view, &section, SG_FULL, &recipe, &size, &owned) != SAGGAR_OK) {
+        free(group);
+        return 0;
     }
-    free(group);
+    struct known *k = out_grow(&g->why->known, &g->why->entries, sizeof *k);
+    k->group = group;
+    k->tier = out_strdup(g->why->tier);
+    k->recipe = out_alloc(size);
+    memcpy(k->recipe, recipe, size);
+    k->size = size;
+    memcpy(k->key, view->key, SAGGAR_KEY_SIZE);
+    struct cli_entry e;
+    cli_entry_read(view, annex, annex_size, "", &e);
+    k->published = e.published;
+    cli_entry_free(&e);
+    free(owned);
     return 0;
 }
 
-static int search_tiers(struct search *s) {
+static int load_entries(struct why *w) {
     struct sg_settings settings;
     struct sg_stack stack;
-    int status = cli_stack(store, &images, &settings, &stack);
+    struct groups g = {.why = w};
+    char *list = NULL;
+    int status = cli_image_list(&images, &list);
+    if (status == 0)
+        status = cli_stack(store, list, &settings, &stack);
+    free(list);
     if (status != 0)
         return status;
-    for (unsigned i = 0; i < stack.n; i++) {
-        struct sg_tier *tier = stack.slots[i].tier;
-        if (tier != NULL && tier->active)
-            tier->ops->each(tier, keep, s);
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->asked[i].miss->recipe != NULL) {
+            const char **slot = out_grow(&g.name, &g.n, sizeof *g.name);
+            *slot = w->asked[i].miss->group;
+        }
     }
+    if (g.n > 1)
+        qsort(g.name, g.n, sizeof *g.name, by_group);
+    for (unsigned i = 0; i < stack.n && g.n > 0; i++) {
+        struct sg_tier *tier = stack.slots[i].tier;
+        if (tier == NULL || !tier->active)
+            continue;
+        w->tier = tier->path;
+        tier->ops->each(tier, on_entry, &g);
+    }
+    free(g.name);
     sg_stack_close(&stack);
     sg_settings_free(&settings);
     return 0;
 }
 
-/* The nearest entry of the miss's function under another key; false if there is none. */
-static bool nearest(const struct search *s, const struct cli_miss *m, struct diff *best) {
-    bool found = false;
-    for (size_t i = 0; i < s->n; i++) {
-        const struct known *k = &s->known[i];
+/* The nearest entry that was there then: NULL if there was none of that function. `*there`: the wanted one
+ * has been stored since. */
+static const struct known *nearest(const struct why *w, const struct cli_miss *m, struct diff *best,
+                                   bool *there) {
+    const struct known *found = NULL;
+    *there = false;
+    *best = (struct diff){0};
+    for (size_t i = 0; i < w->entries && m->recipe != NULL; i++) {
         struct diff d;
-        if (m->recipe == NULL || strcmp(k->group, m->group) != 0 || memcmp(k->key, m->key, SAGGAR_KEY_SIZE) == 0)
+        if (strcmp(w->known[i].group, m->group) != 0)
             continue;
-        diff_recipes(k->recipe, k->size, m->recipe, m->recipe_size, &d);
-        if (!found || d.weight < best->weight) {
-            if (found)
-                diff_free(best);
-            *best = d;
-            found = true;
-        } else {
-            diff_free(&d);
+        if (m->has_key && memcmp(w->known[i].key, m->key, SAGGAR_KEY_SIZE) == 0) {
+            *there = true;
+            continue;
         }
+        if (w->known[i].published > (int64_t)(m->time / 1000000000))
+            continue;
+        if (!diff_recipes(w->known[i].recipe, w->known[i].size, m->recipe, m->recipe_size, &d))
+            continue;
+        if (found != NULL && diff_compare(&d, best) >= 0) {
+            diff_free(&d);
+            continue;
+        }
+        diff_free(best);
+        *best = d;
+        found = &w->known[i];
     }
     return found;
 }
 
-/* True if another entry can tell more than the reason does. */
-static bool compares(const struct cli_miss *m) {
-    return m->reason == SAGGAR_REASON_ABSENT || m->reason == SAGGAR_REASON_NONE;
-}
+/* ---- Output ---- */
 
-static void print_miss(const struct cli_miss *m, const struct diff *d) {
-    char key[OUT_SHORT] = "";
-    if (m->has_key)
-        out_short(key, m->key);
-    printf("%s", out_color(stdout, "bold"));
-    out_put(stdout, m->group);
-    printf("%s  %s\n  %s: %s", out_color(stdout, ""), key, saggar_reason_word(m->reason), saggar_reason_text(m->reason));
+static void print_miss(const struct why *w, const struct asked *a) {
+    struct diff d;
+    char digits[OUT_SHORT];
+    bool there;
+    const struct cli_miss *m = a->miss;
+    const struct known *k = nearest(w, m, &d, &there);
+    fputs(out_color(stdout, "bold"), stdout);
+    out_put(stdout, m->group[0] != '\0' ? m->group : "(no function)");
+    fputs(out_color(stdout, ""), stdout);
+    if (a->times > 1)
+        printf(" (%zu times)", a->times);
+    printf("\n  %s: %s",
+           m->event == SAGGAR_EVENT_MISS    ? "missed"
+           : m->event == SAGGAR_EVENT_FAULT ? "fault"
+                                            : "not stored",
+           m->reason != SAGGAR_REASON_NONE ? saggar_reason_text(m->reason) : "");
     if (m->detail[0] != '\0') {
-        fputs(": ", stdout);
+        fputs(m->reason != SAGGAR_REASON_NONE ? ": " : "", stdout);
         out_put(stdout, m->detail);
     }
     putchar('\n');
-    if (d == NULL) {
-        if (compares(m))
-            puts("  no tier has an entry of this function under another key: it was never compiled there");
-        return;
-    }
-    puts("  differs from the nearest entry in:");
-    for (size_t i = 0; i < d->n; i++) {
-        printf("    ");
-        out_put(stdout, d->item[i].path);
-        printf("\n      entry  ");
-        out_put(stdout, d->item[i].was != NULL ? d->item[i].was : "(not there)");
-        printf("\n      now    ");
-        out_put(stdout, d->item[i].now != NULL ? d->item[i].now : "(not there)");
+    bool looked = m->event == SAGGAR_EVENT_MISS && m->recipe != NULL && m->reason == SAGGAR_REASON_ABSENT;
+    if (k != NULL && looked) {
+        printf("  nearest entry %s in ", out_short(digits, k->key));
+        out_put(stdout, k->tier);
         putchar('\n');
+        for (size_t i = 0; i < d.n; i++)
+            printf("    %s: %s (entry) != %s (now)\n", d.item[i].path, d.item[i].entry, d.item[i].now);
+        if (d.cut)
+            puts("    and more");
+    } else if (looked) {
+        puts(there ? "  no tier had an entry of this function; one has been stored since"
+                   : "  no tier has an entry of this function");
     }
+    if (k != NULL && looked && there)
+        puts("  (an entry for what was asked has been stored since)");
+    diff_free(&d);
 }
 
-static void json_miss(struct sg_json *out, const struct cli_miss *m, const struct diff *d) {
-    sg_json_object(out);
-    sg_json_key(out, "group");
-    sg_json_str(out, m->group);
-    sg_json_key(out, "key");
+static void json_miss(struct why *w, const struct asked *a) {
+    struct sg_json *j = &w->json;
+    struct diff d;
+    bool there;
+    const struct cli_miss *m = a->miss;
+    const struct known *k = nearest(w, m, &d, &there);
+    sg_json_object(j);
+    sg_json_key(j, "function");
+    sg_json_str(j, m->group);
+    sg_json_key(j, "event");
+    sg_json_str(j, m->event == SAGGAR_EVENT_MISS    ? "miss"
+                   : m->event == SAGGAR_EVENT_FAULT ? "fault"
+                                                    : "not-stored");
+    sg_json_key(j, "reason");
+    sg_json_str(j, saggar_reason_word(m->reason));
+    sg_json_key(j, "detail");
+    sg_json_str(j, m->detail);
+    sg_json_key(j, "key");
     if (m->has_key)
-        sg_json_hex(out, m->key, SAGGAR_KEY_SIZE);
+        sg_json_hex(j, m->key, SAGGAR_KEY_SIZE);
     else
-        sg_json_null(out);
-    sg_json_key(out, "reason");
-    sg_json_str(out, saggar_reason_word(m->reason));
-    sg_json_key(out, "detail");
-    sg_json_str(out, m->detail);
-    sg_json_key(out, "differs");
-    sg_json_array(out);
-    for (size_t i = 0; d != NULL && i < d->n; i++) {
-        sg_json_object(out);
-        sg_json_key(out, "field");
-        sg_json_str(out, d->item[i].path);
-        sg_json_key(out, "entry");
-        sg_json_str(out, d->item[i].was);
-        sg_json_key(out, "now");
-        sg_json_str(out, d->item[i].now);
-        sg_json_object_end(out);
+        sg_json_null(j);
+    sg_json_key(j, "times");
+    sg_json_uint(j, a->times);
+    sg_json_key(j, "stored_since");
+    sg_json_bool(j, there);
+    sg_json_key(j, "nearest");
+    if (k == NULL) {
+        sg_json_null(j);
+    } else {
+        sg_json_object(j);
+        sg_json_key(j, "key");
+        sg_json_hex(j, k->key, SAGGAR_KEY_SIZE);
+        sg_json_key(j, "tier");
+        sg_json_str(j, k->tier);
+        sg_json_key(j, "differs");
+        sg_json_array(j);
+        for (size_t i = 0; i < d.n; i++) {
+            sg_json_object(j);
+            sg_json_key(j, "path");
+            sg_json_str(j, d.item[i].path);
+            sg_json_key(j, "entry");
+            sg_json_str(j, d.item[i].entry);
+            sg_json_key(j, "now");
+            sg_json_str(j, d.item[i].now);
+            sg_json_object_end(j);
+        }
+        sg_json_array_end(j);
+        sg_json_object_end(j);
     }
-    sg_json_array_end(out);
-    sg_json_object_end(out);
+    sg_json_object_end(j);
+    diff_free(&d);
 }
 
-/* The first miss under a key, and what the pattern asks for. */
-static bool wanted(const struct cli_events *events, size_t i, const char *pattern) {
-    const struct cli_miss *m = &events->miss[i];
-    if (m->event == SAGGAR_EVENT_FAULT || (pattern != NULL && strstr(m->group, pattern) == NULL && fnmatch(pattern, m->group, 0) != 0))
-        return false;
-    for (size_t k = 0; k < i; k++) {
-        const struct cli_miss *other = &events->miss[k];
-        if (other->event == m->event && other->has_key && m->has_key && memcmp(other->key, m->key, SAGGAR_KEY_SIZE) == 0)
-            return false;
+/* Where the misses come from; `*words` says it to people, malloc'd. */
+static int load(struct why *w, char **words) {
+    char path[PATH_MAX];
+    w->events.want_misses = true;
+    *words = NULL;
+    if (trail != NULL) {
+        int err = cli_events_load(trail, &w->events);
+        if (err != SAGGAR_OK)
+            return cli_fail("--trail %s: %s", trail, saggar_strerror(err));
+        if (w->events.files == 0)
+            return cli_fail("--trail %s: no trail in it; record one with saggar run --trail %s -- COMMAND",
+                            trail, trail);
+        *words = out_strdup(trail);
+        return 0;
     }
-    return true;
+    char *dir = log_only ? NULL : cli_kept_last();
+    if (dir != NULL) {
+        char *about = cli_kept_about(dir), *command = strchr(about, '\n');
+        command = command != NULL ? strchr(command + 1, '\n') : NULL;
+        int err = cli_events_load(dir, &w->events);
+        *words = out_format("saggar %.*s: %.*s", (int)strcspn(about, "\n"), about,
+                            command != NULL ? (int)strcspn(command + 1, "\n") : 0,
+                            command != NULL ? command + 1 : "");
+        free(about);
+        free(dir);
+        if (err == SAGGAR_OK)
+            return 0;
+    }
+    if (last)
+        return cli_fail("no trail is kept; run `saggar run -- COMMAND` first");
+    sg_trail_log_path(path, sizeof path);
+    free(*words);
+    *words = out_strdup(path);
+    char *older = out_format("%s.1", path);
+    cli_events_load_log(older, &w->events);
+    int err = cli_events_load_log(path, &w->events);
+    free(older);
+    if (err != SAGGAR_OK && w->events.misses == 0)
+        return cli_fail("no trail is kept and no miss was recorded; run `saggar run -- COMMAND` first");
+    return 0;
 }
 
-/* Reads the trail that was asked for, or the newest, or the log; 0, or an exit status after a message. */
-static int load(struct cli_events *events) {
-    char *last = trail == NULL ? cli_kept_last() : NULL, *state = cli_state_dir();
-    const char *dir = trail != NULL ? trail : last;
-    int status = SAGGAR_ENOTFOUND;
-    events->want_misses = true;
-    if (dir != NULL)
-        status = cli_events_load(dir, events);
-    if (status == SAGGAR_ENOTFOUND && trail == NULL && state != NULL) {
-        char *log = out_format("%s/misses.log", state);
-        status = cli_events_load_log(log, events);
-        free(log);
+static void free_why(struct why *w) {
+    for (size_t i = 0; i < w->entries; i++) {
+        free(w->known[i].group);
+        free(w->known[i].tier);
+        free(w->known[i].recipe);
     }
-    if (status != SAGGAR_OK)
-        status = trail != NULL ? cli_fail("%s: there is no trail", trail)
-                               : cli_fail("there is no trail yet; run something with `saggar run -- COMMAND` first");
-    free(last);
-    free(state);
-    return status;
-}
-
-static size_t print_all(const struct search *s, const char *pattern, struct sg_json *out) {
-    size_t shown = 0;
-    for (size_t i = 0; i < s->events->misses; i++) {
-        const struct cli_miss *m = &s->events->miss[i];
-        struct diff d;
-        if (!wanted(s->events, i, pattern))
-            continue;
-        bool has = compares(m) && nearest(s, m, &d);
-        if (out != NULL)
-            json_miss(out, m, has ? &d : NULL);
-        else
-            print_miss(m, has ? &d : NULL);
-        if (has)
-            diff_free(&d);
-        shown++;
-    }
-    return shown;
+    free(w->known);
+    free(w->asked);
+    cli_events_free(&w->events);
 }
 
 static int run(const struct cli_args *args) {
-    struct cli_events events = {0};
-    struct search s = {.events = &events};
-    struct sg_json out;
-    int status = load(&events);
-    if (status == 0)
-        status = search_tiers(&s);
+    struct why w = {.patterns = args};
+    char *words = NULL;
+    int status = load(&w, &words);
     if (status == 0) {
-        if (json) {
-            sg_json_file(&out, stdout, 2);
-            sg_json_array(&out);
-        }
-        size_t shown = print_all(&s, args->n > 0 ? args->names[0] : NULL, json ? &out : NULL);
-        status = shown > 0 ? SG_EXIT_FOUND : SG_EXIT_OK;
-        if (json) {
-            sg_json_array_end(&out);
-            if (out_json_end(&out) != 0)
-                status = SG_EXIT_FOUND;
-        } else if (shown == 0) {
-            puts("nothing was missed");
-        }
+        collect(&w);
+        status = load_entries(&w);
     }
-    for (size_t i = 0; i < s.n; i++) {
-        free(s.known[i].group);
-        free(s.known[i].recipe);
+    if (status == 0 && json) {
+        sg_json_file(&w.json, stdout, 2);
+        sg_json_array(&w.json);
+        for (size_t i = 0; i < w.n; i++)
+            json_miss(&w, &w.asked[i]);
+        sg_json_array_end(&w.json);
+        status = out_json_end(&w.json);
+    } else if (status == 0) {
+        printf("%s", out_color(stdout, "dim"));
+        out_put(stdout, words);
+        printf("%s\n", out_color(stdout, ""));
+        for (size_t i = 0; i < w.n; i++)
+            print_miss(&w, &w.asked[i]);
+        if (w.n == 0)
+            puts(args->n > 0 && w.events.misses > 0 ? "nothing that matches missed" : "nothing missed");
     }
-    free(s.known);
-    cli_events_free(&events);
+    free(words);
+    free_why(&w);
     return out_finish(status);
 }
 
 const struct cli_command cli_why = {
     .name = "why",
-    .usage = "[PATTERN] [--trail DIR] [--json]",
-    .summary = "explain why something was compiled",
-    .about = "For each function that was asked for and not found: the reason, and which input differs from the nearest "
-             "entry, with both values. PATTERN is a part of the function's name, or a shell pattern for all of it.\n\n"
-             "Reads the trail of the last `saggar run`, `warm` or `verify`; without one, the misses that processes noted "
-             "by themselves.",
-    .example = "saggar why compute_event",
+    .usage = "[OPTIONS] [PATTERN]...",
+    .summary = "say why something was compiled",
+    .about = "For each miss of the last `saggar run`, `warm` or `verify` (else of ordinary runs): the "
+             "function, the "
+             "reason, and what differs from the nearest entry of the same function in all tiers, with both "
+             "values. "
+             "The nearest one is the one with the fewest differences, the same signature first.",
+    .example = "saggar why 'numba:mypackage.*'",
     .options = options,
     .exits = exits,
-    .max = 1,
+    .max = SIZE_MAX,
     .run = run,
 };

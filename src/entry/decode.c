@@ -202,13 +202,15 @@ int sg_entry_bytes(const struct sg_entry_view *v, const struct sg_section *s, en
 static int check_content(const struct sg_entry_view *v, const struct sg_section *s, const uint8_t *data,
                          size_t size) {
     uint8_t key[32];
+    int status;
 
     switch (s->kind) {
     case SG_SECTION_RECIPE:
-        if (sg_recipe_check(data, size) != SAGGAR_OK || sg_sha256(key, data, size) != SAGGAR_OK) {
-            return SAGGAR_ECORRUPT;
+        status = sg_recipe_check(data, size);
+        if (status == SAGGAR_OK) {
+            status = sg_sha256(key, data, size);
         }
-        return memcmp(key, v->key, 32) == 0 ? SAGGAR_OK : SAGGAR_ECORRUPT;
+        return status == SAGGAR_OK && memcmp(key, v->key, 32) != 0 ? SAGGAR_ECORRUPT : status;
     case SG_SECTION_GROUP:
         return sg_group_check(data, size);
     case SG_SECTION_REQUIREMENTS:

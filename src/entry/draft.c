@@ -53,6 +53,11 @@ static int fail(saggar_draft *d, int status) {
     return status;
 }
 
+/* What a reader calls damaged was an invalid argument here. */
+static int refused(int status) {
+    return status == SAGGAR_OK || status == SAGGAR_ENOMEM || status == SAGGAR_ELIMIT ? status : SAGGAR_EINVAL;
+}
+
 static void *copy_of(const void *bytes, size_t size) {
     void *copy = malloc(size > 0 ? size : 1);
 
@@ -77,8 +82,10 @@ static bool reserve(void **items, size_t *capacity, size_t count, size_t size) {
 }
 
 int saggar_draft_new(const void *recipe, size_t size, saggar_draft **out) {
-    if (sg_recipe_check(recipe, size) != SAGGAR_OK) {
-        return SAGGAR_EINVAL;
+    int status = sg_recipe_check(recipe, size);
+
+    if (status != SAGGAR_OK) {
+        return refused(status);
     }
     saggar_draft *d = calloc(1, sizeof *d);
     if (d == NULL) {
@@ -365,10 +372,7 @@ static int build_records(struct record *items, size_t n, struct sg_buf *out) {
 static int build_dependencies(saggar_draft *d, struct sg_buf *out) {
     int status = build_records(d->dependencies.items, d->dependencies.count, out);
 
-    if (status == SAGGAR_OK && sg_dependencies_check(out->data, out->len) != SAGGAR_OK) {
-        status = SAGGAR_EINVAL;
-    }
-    return status;
+    return status == SAGGAR_OK ? refused(sg_dependencies_check(out->data, out->len)) : status;
 }
 
 /* All requirements, and one record more that holds all symbols. */
@@ -393,8 +397,8 @@ static int build_requirements(saggar_draft *d, struct sg_buf *out) {
     if (status == SAGGAR_OK) {
         status = build_records(items, n, out);
     }
-    if (status == SAGGAR_OK && sg_requirements_check(out->data, out->len) != SAGGAR_OK) {
-        status = SAGGAR_EINVAL;
+    if (status == SAGGAR_OK) {
+        status = refused(sg_requirements_check(out->data, out->len));
     }
     free(symbols);
     free(items);

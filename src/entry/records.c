@@ -24,10 +24,12 @@ int sg_records_each(const uint8_t *section, size_t size,
         uint16_t kind = sg_load16(at);
         size_t n = sg_load32(at + 4);
         at += RECORD_HEADER;
-        if (saggar_value_check(at, n) != SAGGAR_OK) {
-            return SAGGAR_ECORRUPT;
+        int status = saggar_value_check(at, n);
+        if (status == SAGGAR_OK) {
+            status = each(context, kind, at, n);
+        } else if (status == SAGGAR_ELIMIT) {
+            status = SAGGAR_ECORRUPT; /* nobody could have written it */
         }
-        int status = each(context, kind, at, n);
         if (status != 0) {
             return status;
         }

@@ -26,6 +26,8 @@ enum { MANDATORY_ALL = 15 };
 struct saggar_recipe {
     struct sg_buf buf;
     uint32_t count;
+    uint32_t *name_at; /* offset of each field's name */
+    uint32_t names_cap;
     unsigned found;
     bool finished;
 };
@@ -81,23 +83,30 @@ void saggar_recipe_free(saggar_recipe *r) {
     if (r == NULL)
         return;
     sg_buf_free(&r->buf);
+    free(r->name_at);
     free(r);
 }
 
-/* A value of this recipe's own bytes is trusted: it was checked when it was added. */
 static bool has_name(const saggar_recipe *r, const char *name, size_t n) {
-    const uint8_t *p = r->buf.data + SG_RECIPE_HEADER, *end = r->buf.data + r->buf.len;
-    while (p < end) {
-        uint32_t size = sg_load32(p);
-        if (size == n && memcmp(p + 4, name, n) == 0)
+    for (uint32_t i = 0; i < r->count; i++) {
+        const uint8_t *p = r->buf.data + r->name_at[i];
+        if (sg_load32(p) == n && memcmp(p + 4, name, n) == 0)
             return true;
-        p += 4 + size;
-        size_t value;
-        if (sg_value_size(p, (size_t)(end - p), &value) != SAGGAR_OK)
-            return true;
-        p += value;
     }
     return false;
+}
+
+/* Room for the offset of one more name. */
+static bool reserve_name(saggar_recipe *r) {
+    if (r->count < r->names_cap)
+        return true;
+    uint32_t cap = r->names_cap ? 2 * r->names_cap : 16;
+    uint32_t *name_at = realloc(r->name_at, cap * sizeof *name_at);
+    if (name_at == NULL)
+        return false;
+    r->name_at = name_at;
+    r->names_cap = cap;
+    return true;
 }
 
 int saggar_recipe_field(saggar_recipe *r, const char *name, const void *value, size_t size) {
@@ -112,8 +121,11 @@ int saggar_recipe_field(saggar_recipe *r, const char *name, const void *value, s
     unsigned bit = mandatory_bit(name, n);
     if ((bit == 1 && !adapter_ok(value, size)) || has_name(r, name, n))
         return SAGGAR_EINVAL;
+    if (!reserve_name(r))
+        return SAGGAR_ENOMEM;
     if (sg_buf_reserve(&r->buf, 4 + n + size) != SAGGAR_OK)
         return r->buf.err;
+    r->name_at[r->count] = (uint32_t)r->buf.len;
     sg_buf_text(&r->buf, name, n);
     sg_buf_add(&r->buf, value, size);
     r->count++;

@@ -382,6 +382,34 @@ static void test_fork_claims(void **state) {
     saggar_cache_close(cache);
 }
 
+struct inherited {
+    saggar_cache *cache;
+    saggar_claim *claim;
+};
+
+static int claim_for_itself(void *arg) {
+    struct inherited *i = arg;
+    saggar_claim *own;
+    wait_until(&shared->go, 1);
+    if (ask(i->cache, 1, 0, &own) != SAGGAR_CLAIM_OWNED)
+        return 1;
+    saggar_claim_release(i->claim); /* says nothing about the child's own claim */
+    int outcome = elsewhere(1, 0);
+    saggar_claim_release(own);
+    return outcome == SAGGAR_CLAIM_NONE ? 0 : 2;
+}
+
+static void test_fork_same_key(void **state) {
+    (void)state;
+    struct inherited i = {open_cache(), NULL};
+    assert_int_equal(ask(i.cache, 1, 0, &i.claim), SAGGAR_CLAIM_OWNED);
+    pid_t pid = child_start(claim_for_itself, &i);
+    saggar_claim_release(i.claim);
+    shared->go = 1;
+    assert_int_equal(child_wait(pid), 0);
+    saggar_cache_close(i.cache);
+}
+
 static volatile bool stop;
 
 static void *churn(void *arg) {
@@ -422,6 +450,12 @@ static void test_fork_among_threads(void **state) {
 
 /* ---- Faults ---- */
 
+static int is_locked(void *arg) {
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(arg, O_RDWR);
+    return fcntl(fd, F_GETLK, &range) != 0 || range.l_type != F_UNLCK;
+}
+
 static void test_closed_descriptor(void **state) {
     (void)state;
     saggar_claim *a, *b;
@@ -436,11 +470,10 @@ static void test_closed_descriptor(void **state) {
         assert_true(open(other, O_RDWR | O_CREAT, 0600) >= 0);
     assert_int_equal(ask(cache, 2, 0, &b), SAGGAR_CLAIM_OWNED);
     assert_int_equal(elsewhere(2, 0), SAGGAR_CLAIM_NONE);
+    assert_int_equal(child_run(is_locked, other), 0); /* nothing was done to the program's file */
     saggar_claim_release(b);
     saggar_claim_release(a);
     for (int fd = 3; fd <= highest; fd++) {
-        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        assert_int_equal(fcntl(fd, F_GETLK, &range), 0);
         assert_int_equal(read(fd, bytes, 1), 0);
         close(fd);
     }
@@ -583,6 +616,7 @@ int main(void) {
         CASE(test_threads),
         CASE(test_fork),
         CASE(test_fork_claims),
+        CASE(test_fork_same_key),
         CASE(test_fork_among_threads),
         CASE(test_closed_descriptor),
         CASE(test_store_removed),

@@ -204,7 +204,14 @@ static void test_relative(void **state) {
     must(saggar_cache_open(NULL, &cache));
     unsetenv("SAGGAR_DIR");
     assert_int_equal(chdir("/"), 0);
+    saggar_claim *claim;
+    saggar_claim_outcome outcome;
+    uint8_t key[32];
+    make_key(1, key);
+    must(saggar_cache_claim(cache, key, 0, &claim, &outcome));
+    assert_int_equal(outcome, SAGGAR_CLAIM_OWNED);
     assert_int_equal(publish(cache, 1, "one"), SAGGAR_OK);
+    saggar_claim_release(claim);
     assert_hit(cache, 1, "one");
     saggar_cache_close(cache);
     cache = open_cache("", store);
@@ -229,6 +236,9 @@ static void test_claim_makes_store(void **state) {
     assert_int_equal(publish(cache, 1, "one"), SAGGAR_OK);
     saggar_claim_release(claim);
     assert_hit(cache, 1, "one");
+    must(saggar_cache_claim(cache, key, 0, &claim, &outcome)); /* too late: it is there by now */
+    assert_int_equal(outcome, SAGGAR_CLAIM_FREED);
+    saggar_claim_release(claim);
     saggar_cache_close(cache);
     assert_int_equal(stat(path_in("store/CACHEDIR.TAG"), &st), 0);
     assert_int_equal(stat(path_in("store/v1/claims"), &st), 0);

@@ -217,6 +217,21 @@ static void claims(void **state) {
     core_seal(&c);
     assert_int_equal(core_open(&c), SAGGAR_ECORRUPT);
     free(c.data);
+    /* A little that is said to unfold to more than any section may hold. */
+    for (uint32_t i = 0; i < 6; i++) {
+        c = small_core();
+        core_row(&c, i)[SG_ROW_CODEC] = 1;
+        sg_store64(core_row(&c, i) + SG_ROW_RAW, i < 4 ? SG_SECTION_MAX + 1 : SG_PART_MAX + 1);
+        core_seal(&c);
+        assert_int_equal(core_open(&c), SAGGAR_ECORRUPT);
+        free(c.data);
+    }
+    /* Two parts of one name. */
+    c = small_core();
+    memcpy(core_row(&c, 4) + SG_ROW_NAME, core_row(&c, 5) + SG_ROW_NAME, SG_ENTRY_NAME);
+    core_seal(&c);
+    assert_int_equal(core_open(&c), SAGGAR_ECORRUPT);
+    free(c.data);
     /* The size grows, the sections do not fill it. */
     struct core small = small_core();
     c = (struct core){calloc(small.size + 64, 1), small.size + 64};

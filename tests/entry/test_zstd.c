@@ -12,7 +12,7 @@ static int fill(void **state) {
     (void)state;
     for (size_t i = 0; i < SIZE; i++) {
         x = x * 1664525u + 1013904223u;
-        text[i] = (uint8_t)((size_t)"saggar"[i % 6] + i / 1000);
+        text[i] = (uint8_t)((size_t) "saggar"[i % 6] + i / 1000);
         noise[i] = (uint8_t)(x >> 24);
     }
     return 0;
@@ -136,6 +136,8 @@ static void frames(void **state) {
     expect(frame, 0, 0, SAGGAR_ECORRUPT);
     frame[n] = 0;
     expect(frame, n + 1, SIZE, SAGGAR_ECORRUPT);
+    memcpy(frame + n, "\x50\x2a\x4d\x18\1\0\0\0x", 9); /* a frame that decompressors skip */
+    expect(frame, n + 9, SIZE, SAGGAR_ECORRUPT);
     expect(text, 100, SIZE, SAGGAR_ECORRUPT);
     /* The right length, other content. */
     size_t m = ZSTD_compress(other, sizeof other, noise, SIZE, 1);

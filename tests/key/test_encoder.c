@@ -148,6 +148,32 @@ static void misuse(void **state) {
     assert_int_equal(saggar_value_check(bytes, size), SAGGAR_OK);
 }
 
+/* After an array's dtype come its items, and nothing else. */
+static void array_needs_items(void **state) {
+    static const uint8_t f8[] = "\x0f\5\0\0\0dtype\6\0\0\0"
+                                "\3\0\0\0str\x08\3\0\0\0<f8"
+                                "\x08\0\0\0itemsize\3\x08\0\0\0\0\0\0\0"
+                                "\5\0\0\0align\1\x08\0\0\0metadata\0\6\0\0\0fields\0\3\0\0\0sub\0";
+    static const uint64_t extents[] = {1};
+    saggar_encoder *e = *state;
+    const uint8_t *bytes;
+    size_t size;
+    saggar_encode_array(e);
+    assert_int_equal(saggar_encode_raw(e, f8, sizeof f8 - 1), SAGGAR_OK);
+    assert_int_equal(saggar_encoder_bytes(e, &bytes, &size), SAGGAR_EINVAL);
+    assert_int_equal(saggar_encode_none(e), SAGGAR_EINVAL);
+    saggar_encoder_reset(e);
+    saggar_encode_array(e);
+    saggar_encode_raw(e, f8, sizeof f8 - 1);
+    assert_int_equal(saggar_encode_array_data(e, 0, 3, extents, 1, "1234567", 7), SAGGAR_EINVAL);
+    saggar_encoder_reset(e);
+    saggar_encode_array(e);
+    saggar_encode_raw(e, f8, sizeof f8 - 1);
+    assert_int_equal(saggar_encode_array_data(e, 0, 3, extents, 1, "12345678", 8), SAGGAR_OK);
+    assert_int_equal(saggar_encoder_bytes(e, &bytes, &size), SAGGAR_OK);
+    assert_int_equal(saggar_value_check(bytes, size), SAGGAR_OK);
+}
+
 /* A set is the same in whatever order it comes, nested and large. */
 static void sorting(void **state) {
     enum { N = 200 };
@@ -313,6 +339,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(scalars, make, unmake),
         cmocka_unit_test_setup_teardown(errors_stick, make, unmake),
         cmocka_unit_test_setup_teardown(misuse, make, unmake),
+        cmocka_unit_test_setup_teardown(array_needs_items, make, unmake),
         cmocka_unit_test_setup_teardown(sorting, make, unmake),
         cmocka_unit_test_setup_teardown(nesting, make, unmake),
         cmocka_unit_test_setup_teardown(size_limit, make, unmake),

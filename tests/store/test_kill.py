@@ -204,7 +204,7 @@ def main() -> int:
         no_links = ["-e", "inject=linkat:error=EPERM"]
         no_renames = [*no_links, "-e", "inject=renameat2:error=EINVAL"]
         for scenario, variant, extra in (("new", 0, []), ("one", 1, []), ("one", 0, []), ("damaged", 0, []),
-                                         ("full", 1, []), ("one", 1, no_links), ("new", 0, no_renames)):
+                                         ("full", 1, []), ("one", 1, no_links), ("one", 1, no_renames)):
             wrong += faults(bench, scenario, variant, extra)
         print(f"{bench.runs} runs, {len(wrong)} wrong")
         for line in wrong[:40]:

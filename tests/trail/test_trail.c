@@ -1,6 +1,8 @@
 /* Trail files: what is written is read back, whatever ends the process. */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -301,6 +303,26 @@ static void test_no_space(void **state) {
     assert_int_equal(s.bad, 1);
 }
 
+static int full_disk(void *arg) {
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", dir, "tmpfs", 0, "size=256k") != 0)
+        return 77;
+    write_many(arg);
+    struct seen s;
+    read_dir(&s);
+    return s.files == 1 && s.bad == 1 ? 0 : 1;
+}
+
+/* A full disk does not end in SIGBUS. */
+static void test_full_disk(void **state) {
+    (void)state;
+    uint64_t n = 10000;
+    int result = child_run(full_disk, &n);
+    if (result == 77)
+        skip();
+    assert_int_equal(result, 0);
+}
+
 static int second_fails(void *arg) {
     record_value(0, 0);
     struct rlimit limit = {4096, 4096};
@@ -416,9 +438,10 @@ int main(int argc, char **argv) {
     }
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_members),      CASE(test_fork),     CASE(test_segments),        CASE(test_kill),
-        CASE(test_threads),      CASE(test_no_space), CASE(test_no_system_calls), CASE(test_lost),
-        CASE(test_no_directory), CASE(test_damage),   CASE(test_after_close),     CASE(test_exec),
+        CASE(test_members),   CASE(test_fork),         CASE(test_segments),        CASE(test_kill),
+        CASE(test_threads),   CASE(test_no_space),     CASE(test_no_system_calls), CASE(test_lost),
+        CASE(test_full_disk), CASE(test_no_directory), CASE(test_damage),          CASE(test_after_close),
+        CASE(test_exec),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -264,6 +264,9 @@ def bad() -> Iterable[tuple[str, bytes, str]]:
     yield "back reference to nothing", back(0), "ECORRUPT"
     yield "back reference to itself", listed(back(1)), "ECORRUPT"
     yield "back reference to a closed list", listed(listed(), back(1)), "ECORRUPT"
+    part = dtype("|V8", 8, sub=tup(dtype("<f8", 8), tup(integer(1))))
+    whole = dtype("|V8", 8, fields=tup(tup(text("x"), NONE, integer(0), part)))
+    yield "back reference to a closed dtype", listed(whole, back(1)), "ECORRUPT"
     yield "nested 129", nested(129), "ELIMIT"
     yield "nested 129 by a dtype", b"\x09\x01\x00\x00\x00" * 128 + dtype("<f8", 8), "ELIMIT"
     p8 = payload("<f8", 8)

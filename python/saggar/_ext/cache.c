@@ -4,6 +4,8 @@
  */
 #include "ext.h"
 
+#include "cache/cache.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -246,6 +248,33 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+#define SLICE_MS 500
+#define INTERRUPTED 1
+
+/**
+ * Waits in slices, so that a signal (Ctrl-C) is heard meanwhile: then INTERRUPTED, with an exception. A slice that ends
+ * without a claim before its time means that waiting is of no use.
+ */
+static int claim_in_slices(saggar_cache *cache, const uint8_t *key, int64_t wait_ms, saggar_claim **claim,
+                           saggar_claim_outcome *outcome) {
+    for (;;) {
+        int64_t slice = wait_ms < SLICE_MS ? wait_ms : SLICE_MS;
+        double begin = now();
+        int err;
+        Py_BEGIN_ALLOW_THREADS;
+        err = saggar_cache_claim(cache, key, slice, claim, outcome);
+        Py_END_ALLOW_THREADS;
+        wait_ms -= slice;
+        if (err != SAGGAR_OK || *outcome != SAGGAR_CLAIM_NONE || wait_ms <= 0 || now() - begin < 0.9e-3 * (double)slice) {
+            return err;
+        }
+        saggar_claim_release(*claim);
+        if (PyErr_CheckSignals() < 0) {
+            return INTERRUPTED;
+        }
+    }
+}
+
 static PyObject *cache_claim(PyObject *object, PyObject *args, PyObject *names) {
     static char *keywords[] = {"key", "wait_ms", NULL};
     CacheObject *self = (CacheObject *)object;
@@ -261,14 +290,14 @@ static PyObject *cache_claim(PyObject *object, PyObject *args, PyObject *names) 
     }
     saggar_claim *claim = NULL;
     saggar_claim_outcome outcome = SAGGAR_CLAIM_NONE;
-    int err;
     double begin = now(), waited;
-    Py_BEGIN_ALLOW_THREADS;
-    err = saggar_cache_claim(cache, digest, wait_ms, &claim, &outcome);
+    int err = claim_in_slices(cache, digest, wait_ms >= 0 ? wait_ms : cache->wait_ms, &claim, &outcome);
     waited = now() - begin;
-    Py_END_ALLOW_THREADS;
     ext_cache_return(self);
     ext_state *state = ext_state_of_type(Py_TYPE(self));
+    if (err == INTERRUPTED) {
+        return NULL;
+    }
     return err == SAGGAR_OK ? ext_claim_new(state, claim, outcome, waited) : ext_raise(state, err, NULL);
 }
 

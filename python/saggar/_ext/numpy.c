@@ -351,6 +351,23 @@ static PyObject *call_dtype(PyObject *numpy, PyObject *description, PyObject *al
     return dtype;
 }
 
+/** NULL with ValueError if NumPy's idea of the dtype is not what the record says. Steals `dtype`. */
+static PyObject *agreeing(PyObject *dtype, PyObject *record) {
+    static const char *const names[] = {"str", "itemsize", "isalignedstruct"};
+    for (Py_ssize_t i = 0; dtype != NULL && i < 3; i++) {
+        PyObject *value = PyObject_GetAttrString(dtype, names[i]);
+        int same = value == NULL ? -1 : PyObject_RichCompareBool(value, field_at(record, i), Py_EQ);
+        Py_XDECREF(value);
+        if (same == 0) {
+            PyErr_SetString(PyExc_ValueError, "NumPy has no such dtype");
+        }
+        if (same <= 0) {
+            Py_CLEAR(dtype);
+        }
+    }
+    return dtype;
+}
+
 PyObject *ext_numpy_dtype(ext_state *state, PyObject *record) {
     PyObject *numpy = ext_numpy();
     if (!Py_IS_TYPE(record, state->record) || numpy == NULL) {
@@ -372,7 +389,7 @@ PyObject *ext_numpy_dtype(ext_state *state, PyObject *record) {
     }
     PyObject *dtype = call_dtype(numpy, description, field_at(record, 2), field_at(record, 3));
     Py_DECREF(description);
-    return dtype;
+    return agreeing(dtype, record);
 }
 
 PyObject *ext_numpy_array(PyObject *dtype, PyObject *shape, int order, int flags, PyObject *items) {

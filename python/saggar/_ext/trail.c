@@ -57,10 +57,11 @@ static PyObject *trail(PyObject *module, PyObject *args, PyObject *names) {
     const char *word, *reason = "none";
     unsigned long long value = 0;
     unsigned flags = 0;
-    PyObject *key = Py_None, *group = NULL, *detail = NULL, *kept[2] = {NULL, NULL};
+    PyObject *key = Py_None, *group = NULL, *detail = NULL, *bytes = Py_None, *kept[2] = {NULL, NULL};
     Py_buffer blob = {.buf = NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, names, "s|$IsKOUUz*:trail", keywords, &word, &flags, &reason, &value, &key,
-                                     &group, &detail, &blob)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "s|$IsKOUUO:trail", keywords, &word, &flags, &reason, &value, &key,
+                                     &group, &detail, &bytes) ||
+        (bytes != Py_None && PyObject_GetBuffer(bytes, &blob, PyBUF_SIMPLE) < 0)) {
         return NULL;
     }
     saggar_trail_event event = {.flags = flags, .value = value, .blob = blob.buf};

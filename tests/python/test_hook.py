@@ -1,0 +1,343 @@
+"""saggar.pth and saggar_hook: the adapter runs right after its package was imported, however that is done, and nothing else changes.
+
+Each test starts real interpreters of a bare environment that has saggar.pth, the hook, and an adapter that only says that it ran.
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PYTHON = Path(__file__).resolve().parents[2] / "python"
+ADAPTER = "import sys\ndef install():\n    sys.modules['numba'].adapted = getattr(sys.modules['numba'], 'adapted', 0) + 1\n"
+NUMBA = "import sys\nhere = __name__\nfrom . import part\n"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    root = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root], check=True)
+    site = next((root / "lib").glob("python3.*/site-packages"))
+    for name in ("saggar.pth", "saggar_hook.py"):
+        shutil.copy(PYTHON / name, site)
+    (site / "saggar" / "numba").mkdir(parents=True)
+    (site / "saggar" / "__init__.py").touch()
+    (site / "saggar" / "numba" / "__init__.py").write_text(ADAPTER)
+    write_numba(site)
+    return root / "bin" / "python", site
+
+
+def write_numba(folder: Path, text: str = NUMBA) -> None:
+    (folder / "numba").mkdir(parents=True, exist_ok=True)
+    (folder / "numba" / "__init__.py").write_text(text)
+    (folder / "numba" / "part.py").write_text("x = 1\n")
+
+
+@pytest.fixture
+def python(environment, tmp_path):
+    """Runs code in the environment. It must end well and be silent; what it printed comes back."""
+
+    def python(code: str, *options: str, **env: str) -> str:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SAGGAR_", "PYTHON"))}
+        done = subprocess.run([environment[0], *options, "-c", code], env={**clean, **env}, cwd=tmp_path, capture_output=True, text=True,
+                              timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout.strip()
+
+    return python
+
+
+LEFT = "any(getattr(f, 'name', None) == 'saggar' for f in sys.meta_path)"
+
+
+@pytest.mark.parametrize("statement", ["import numba", "from numba import part", "import numba.part", "__import__('numba')",
+                                       "import importlib; importlib.import_module('numba')", "from numba.part import x"])
+def test_import(python, statement):
+    code = f"import sys; print({LEFT}); {statement}; m = sys.modules['numba']; print(m.adapted, {LEFT}, sys.modules['saggar_hook'].state)"
+    assert python(code) == "True\n1 False {'numba': 'done'}"
+
+
+def test_nothing_else_changes(python):
+    """Type of the loader, spec and attributes are those of an import without the hook."""
+    code = ("import sys, numba; s = numba.__spec__; print(type(s.loader), type(numba.__loader__), s.origin, numba.__file__, numba.__path__, s.cached, "
+            "numba.__package__, sorted(vars(s.loader)), sorted(set(dir(numba)) - {'adapted'}), s.loader is numba.__loader__)")
+    assert python(code) == python(code, SAGGAR_MODE="off")
+
+
+def test_without_numba(python):
+    code = "import sys, json, asyncio; print('saggar_hook' in sys.modules, 'saggar' in sys.modules, 'threading' in sys.modules)"
+    assert python(code.replace(", asyncio", "")).startswith("False False")
+    assert python(code, SAGGAR_MODE="off").startswith("False False")
+
+
+@pytest.mark.parametrize("options, env, adapted", [((), {"SAGGAR_MODE": "off"}, 0), (("-S",), {}, 0), (("-I",), {}, 1), (("-E",), {}, 1), (("-O",), {}, 1),
+                                                   ((), {"SAGGAR_MODE": "use"}, 1), ((), {"SAGGAR_MODE": ""}, 1)])
+def test_modes(python, environment, options, env, adapted):
+    code = f"import sys; sys.path.append({str(environment[1])!r}); import numba; print(getattr(numba, 'adapted', 0))"
+    assert python(code, *options, **env) == str(adapted)
+
+
+def test_reload(python):
+    code = f"import sys, importlib, numba; importlib.reload(numba); importlib.reload(numba); print(numba.adapted, {LEFT})"
+    assert python(code) == "1 False"
+
+
+def test_imported_again_after_it_was_removed(python):
+    code = "import sys, numba; del sys.modules['numba'], numba; import numba; print(hasattr(numba, 'here'))"
+    assert python(code) == "True"
+
+
+def test_find_spec_alone(python, environment):
+    code = f"""
+import sys, importlib.util
+for _ in range(3):
+    spec = importlib.util.find_spec('numba')
+print(type(spec.loader).__name__, spec.origin, 'numba' in sys.modules, {LEFT})
+import numba
+print(numba.adapted, {LEFT})
+module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)
+print(numba.adapted)
+"""
+    assert python(code).splitlines() == [f"SourceFileLoader {environment[1]}/numba/__init__.py False True", "1 False", "1"]
+
+
+def test_by_hand_from_a_spec(python):
+    code = """
+import sys, importlib.util
+spec = importlib.util.find_spec('numba')
+module = sys.modules['numba'] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.adapted)
+"""
+    assert python(code) == "1"
+
+
+def test_lazy_loader(python):
+    code = """
+import sys, importlib.util
+spec = importlib.util.find_spec('numba')
+spec.loader = importlib.util.LazyLoader(spec.loader)
+module = sys.modules['numba'] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print('numba.part' in sys.modules, module.here, module.adapted)
+"""
+    assert python(code) == "False numba 1"
+
+
+def test_import_that_fails_and_then_works(python, tmp_path):
+    write_numba(tmp_path / "bad", "import sys\nif not hasattr(sys, 'ready'): raise ImportError('not yet')\n")
+    code = f"""
+import sys; sys.path.insert(0, {str(tmp_path / "bad")!r})
+try:
+    import numba
+except ImportError as error:
+    print(error, {LEFT}, 'numba' in sys.modules)
+sys.ready = True
+import numba; print(numba.adapted, {LEFT})
+"""
+    assert python(code).splitlines() == ["not yet True False", "1 False"]
+
+
+def test_absent(python, tmp_path):
+    code = """
+import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]
+try:
+    import numba
+except ModuleNotFoundError as error:
+    print(error)
+import traceback
+"""
+    assert python(code) == "No module named 'numba'"
+
+
+def test_hook_is_absent(python, tmp_path):
+    """A program takes site-packages off sys.path before it imports: no hook, but no error either."""
+    write_numba(tmp_path / "elsewhere")
+    code = f"import sys; sys.path = [p for p in sys.path if 'site-packages' not in p] + [{str(tmp_path / 'elsewhere')!r}]; import numba; print(numba.here)"
+    assert python(code) == "numba"
+
+
+def test_adapter_that_raises(python, environment, tmp_path):
+    (tmp_path / "a" / "saggar" / "numba").mkdir(parents=True)
+    (tmp_path / "a" / "saggar" / "__init__.py").touch()
+    for text, said in (("def install(): raise RuntimeError('no luck')", "RuntimeError: no luck"), ("import no_such_module", "ModuleNotFoundError"),
+                       ("x = ", "SyntaxError")):
+        (tmp_path / "a" / "saggar" / "numba" / "__init__.py").write_text(text)
+        code = f"import sys; sys.path.insert(0, {str(tmp_path / 'a')!r}); import numba, saggar_hook; print(saggar_hook.state['numba'], {LEFT})"
+        assert python(code, "-B").startswith(f"saggar.numba: {said}") and python(code, "-B").endswith("False")
+
+
+def test_zip(python, tmp_path):
+    with zipfile.ZipFile(tmp_path / "numba.zip", "w") as archive:
+        archive.writestr("numba/__init__.py", NUMBA)
+        archive.writestr("numba/part.py", "x = 1")
+        archive.writestr("other/__init__.py", "")
+    code = f"""
+import sys; sys.path.insert(0, {str(tmp_path / "numba.zip")!r})
+import other, numba
+print(numba.adapted, type(numba.__loader__).__name__, numba.__loader__ is numba.__spec__.loader, numba.__loader__.get_data(numba.__file__)[:10])
+"""
+    assert python(code) == "1 zipimporter True b'import sys'"
+
+
+FINDER = """
+import sys, importlib.util, importlib.machinery
+class Loader:
+    def create_module(self, spec): return None
+    def exec_module(self, module): module.here = 'custom'
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'numba': return importlib.machinery.ModuleSpec(name, {loader})
+sys.meta_path.insert({place}, Finder())
+import numba
+print(numba.here, getattr(numba, 'adapted', 0), type(numba.__spec__.loader).__name__)
+"""
+
+
+@pytest.mark.parametrize("place, adapted", [(0, 0), (1, 1)])
+def test_other_finders(python, place, adapted):
+    """A finder in front of ours decides alone; one behind it is watched."""
+    assert python(FINDER.format(loader="Loader()", place=place)) == f"custom {adapted} Loader"
+
+
+def test_loader_that_is_a_class(python):
+    code = FINDER.replace("def create_module(self,", "@staticmethod\n    def create_module(").replace("def exec_module(self,", "@staticmethod\n    def exec_module(")
+    assert python(code.format(loader="Loader", place=1)) == "custom 1 type"
+
+
+def test_finders_that_delegate(python):
+    """Another post-import hook, in front, that asks importlib.util.find_spec again and wraps the loader; and one behind."""
+    code = """
+import sys, importlib.util
+class Proxy:
+    def __init__(self, loader): self.__dict__['loader'] = loader
+    def __getattr__(self, name): return getattr(self.loader, name)
+    def __setattr__(self, name, value): setattr(self.loader, name, value)
+    def exec_module(self, module): self.loader.exec_module(module); module.seen = True
+class Finder:
+    busy = False
+    def find_spec(self, name, path=None, target=None):
+        if name != 'numba' or self.busy: return None
+        self.busy = True
+        try: spec = importlib.util.find_spec(name)
+        finally: self.busy = False
+        spec.loader = Proxy(spec.loader)
+        return spec
+sys.meta_path.insert(PLACE, Finder())
+import numba
+print(numba.adapted, numba.seen)
+"""
+    assert python(code.replace("PLACE", "0")) == "1 True"
+    assert python(code.replace("PLACE", "1")) == "1 True"
+
+
+def test_loader_without_exec_module(python):
+    """The old protocol, as far as this Python has it: our finder passes it on unchanged."""
+    code = """
+import sys, types, importlib.machinery, importlib.util, warnings
+warnings.simplefilter('ignore')
+class Loader:
+    def load_module(self, name): pass
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'numba': return importlib.machinery.ModuleSpec(name, Loader())
+sys.meta_path.insert(1, Finder())
+print(type(importlib.util.find_spec('numba').loader).__name__)
+import saggar_hook; print(saggar_hook.state)
+"""
+    assert python(code).splitlines() == ["Loader", "{'numba': 'loader without exec_module: Loader'}"]
+
+
+def test_finder_that_raises(python):
+    code = f"""
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'numba': raise KeyError('mine')
+finder = Finder(); sys.meta_path.insert(1, finder)
+try:
+    import numba
+except KeyError as error:
+    print(error)
+sys.meta_path.remove(finder)
+import numba; print(numba.adapted, {LEFT})
+"""
+    assert python(code).splitlines() == ["'mine'", "1 False"]
+
+
+def test_namespace_package(python, tmp_path):
+    (tmp_path / "ns" / "numba").mkdir(parents=True)
+    code = f"import sys; sys.path = [p for p in sys.path if 'site-packages' not in p] + [{str(tmp_path / 'ns')!r}]; import numba; print(list(numba.__path__))"
+    assert python(code) == str([str(tmp_path / "ns" / "numba")])
+
+
+def test_threads(python):
+    code = f"""
+import sys, threading
+errors, start = [], threading.Barrier(8)
+def work(i):
+    start.wait()
+    try:
+        import numba
+        assert numba.here == 'numba'
+        __import__(['json', 'csv', 'decimal', 'fractions', 'html', 'wave', 'shelve', 'bz2'][i])
+    except BaseException as error:
+        errors.append(error)
+threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(errors, sys.modules['numba'].adapted, {LEFT})
+"""
+    for _ in range(5):
+        assert python(code) == "[] 1 False"
+
+
+def test_removal_disturbs_no_search(python):
+    """Somebody walks over sys.meta_path, in a finder, while ours goes away: the walk misses nothing."""
+    code = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'colorsys': import numba
+sys.meta_path.insert(1, Finder())
+import colorsys, numba
+print(numba.adapted)
+"""
+    assert python(code) == "1"
+
+
+def test_interpreters(python):
+    code = """
+try:
+    import _interpreters as i
+except ImportError:
+    import _xxsubinterpreters as i
+a = i.create()
+error = i.run_string(a, "import numba; assert numba.adapted == 1")
+i.destroy(a)
+import numba
+print(error, numba.adapted)
+"""
+    assert python(code) == "None 1"
+
+
+def test_child_processes(python):
+    code = "import sys, subprocess; subprocess.run([sys.executable, '-c', 'import numba; print(numba.adapted)'], check=True)"
+    assert python(code) == "1"
+
+
+def test_names_agree():
+    """saggar.pth names exactly the packages of the hook's table, and is one line that `site` executes."""
+    sys.path.insert(0, str(PYTHON))
+    try:
+        import saggar_hook
+    finally:
+        sys.path.pop(0)
+    text = (PYTHON / "saggar.pth").read_text()
+    assert text.startswith("import ") and text.count("\n") == 1
+    assert all(f"'{name}'" in text for name in saggar_hook.TABLE) and text.count("n == ") == len(saggar_hook.TABLE)
