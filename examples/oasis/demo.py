@@ -54,6 +54,7 @@ class Demo:
         self.work, self.python = work, python
         self.build, self.production = work / "build" / "env", work / "production" / "elsewhere" / "env"
         self.logs = work / "logs"
+        self.runs = work / "runs"  # the workloads' own files
         self.image = work / "kernels.saggar"
         self.store, self.numba_cache = work / "saggar-store", work / "numba-cache"
         self.result: dict[str, object] = {"saggar": {}, "numba": {}}
@@ -66,8 +67,9 @@ class Demo:
         for path in (self.work / "production", self.store, self.numba_cache, self.work / "numba-shipped", self.work / "state"):
             shutil.rmtree(path, ignore_errors=True)
         self.image.unlink(missing_ok=True)
-        shutil.rmtree(self.logs, ignore_errors=True)
-        self.logs.mkdir(parents=True)
+        for path in (self.logs, self.runs):
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
         log = self.logs / "install.log"
         pip = [str(self.build / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         if not (self.build / "bin/python").exists():
@@ -90,7 +92,7 @@ class Demo:
         """Name, command and the count's file of the two workloads that run side by side."""
         python, counted = str(env / "bin/python"), str(HERE / "counted.py")
         rows = []
-        for name, program in (("losses", ["losses.py", str(self.work / "runs" / tag)]),
+        for name, program in (("losses", ["losses.py", str(self.runs / tag)]),
                               ("reports", ["tasks.py", "summarypy", "eltpy", "aalpy", "lecpy"])):
             count = self.logs / f"{tag}-{name}.json"
             rows.append((name, [python, counted, str(count), str(HERE / program[0]), *program[1:]], count))
@@ -135,7 +137,7 @@ class Demo:
         command = [str(self.build / "bin/saggar"), "warm", "--jobs", "2", "--plan", str(plan), "--log-dir", str(logs)]
         print(f"      $ saggar warm --jobs 2 --plan {plan.relative_to(Path.cwd()) if plan.is_relative_to(Path.cwd()) else plan}",
               flush=True)
-        if subprocess.run(command, env=env, stdin=subprocess.DEVNULL).returncode:
+        if subprocess.run(command, env=env, stdin=subprocess.DEVNULL, cwd=self.runs).returncode:
             fail("saggar warm failed; the logs are in " + str(logs))
         for name, _, _ in rows:
             shutil.copyfile(logs / f"{name}.log", self.logs / f"saggar-cold-{name}.log")
@@ -145,7 +147,7 @@ class Demo:
         for name, command, _ in rows:
             log = self.logs / f"{tag}-{name}.log"
             running.append((name, log, subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log.open("wb"),
-                                                        stderr=subprocess.STDOUT)))
+                                                        stderr=subprocess.STDOUT, cwd=self.runs)))
         for name, log, process in running:
             if process.wait():
                 fail(f"{tag}: workload {name} ended with status {process.returncode}", log)
@@ -189,13 +191,14 @@ class Demo:
     def prove(self) -> int:
         """`saggar verify` on the shipped image: its own count over all processes must agree."""
         say("Saggar: the proof, as one would run it in CI")
-        losses = [str(self.production / "bin/python"), str(HERE / "losses.py"), str(self.work / "runs" / "proof")]
+        losses = [str(self.production / "bin/python"), str(HERE / "losses.py"), str(self.runs / "proof")]
         print("      $ saggar verify -- python losses.py RUNDIR", flush=True)
         command = [str(self.production / "bin/saggar"), "verify", "--", *losses]
         with (self.logs / "verify.log").open("wb") as stream:
-            status = subprocess.run(command, env=self.environ("saggar", "shipped"), stdout=stream, stderr=subprocess.STDOUT).returncode
+            status = subprocess.run(command, env=self.environ("saggar", "shipped"), stdout=stream, stderr=subprocess.STDOUT,
+                                    cwd=self.runs).returncode
         lines = (self.logs / "verify.log").read_text(errors="replace").splitlines()
-        print("\n".join("      " + line for line in lines[-6:]))
+        print("\n".join("      " + line[:150] for line in lines[-6:]))
         return status
 
     # -- the end ---------------------------------------------------------------------------------------------------

@@ -202,8 +202,8 @@ static bool requirements_hold(struct sg_lookup *l, struct sg_candidate *c) {
  * bit tells that the symbols were asked for too.
  */
 static uint64_t *memo_place(struct sg_lookup *l, const struct sg_candidate *c, uint64_t *value) {
-    if (!c->has_features || c->id >= UINT64_C(1) << 40)
-        return NULL; /* not of an image: the identifier says less */
+    if (c->tier->ops->publish != NULL || c->id >= UINT64_C(1) << 40)
+        return NULL; /* what can be written to can change under the same identifier */
     bool symbols = l->resolver != NULL && l->resolver->symbol != NULL;
     *value = ((uint64_t)l->tier + 1) << 41 | c->id << 1 | symbols;
     return &l->cache->memo[(c->id + l->tier) % SG_MEMO];
@@ -219,8 +219,8 @@ static bool usable(struct sg_lookup *l, struct sg_candidate *c) {
         return false;
     }
     uint64_t value = 0, *memo = memo_place(l, c, &value);
-    if (memo != NULL && (__atomic_load_n(memo, __ATOMIC_RELAXED) | 1) == (value | 1) &&
-        __atomic_load_n(memo, __ATOMIC_RELAXED) >= value)
+    uint64_t known = memo == NULL ? 0 : __atomic_load_n(memo, __ATOMIC_RELAXED);
+    if (memo != NULL && known >= value && (known | 1) == (value | 1))
         return true;
     bool depends = true;
     if (!requirements_hold(l, c) || !sg_dependencies_hold(l, c, &depends))

@@ -10,7 +10,7 @@
 
 static const struct cli_command *current;
 
-static void complain(const char *format, va_list list) {
+__attribute__((format(printf, 1, 0))) static void complain(const char *format, va_list list) {
     char *text = NULL;
     int n = vasprintf(&text, format, list);
     fflush(stdout);

@@ -198,8 +198,6 @@ static int add_provenance(struct baking *b) {
 /* ---- The file ---- */
 
 static int output_path(char **out) {
-    if (output != NULL && prefix != NULL)
-        return cli_fail("-o and --install exclude each other");
     if (prefix == NULL) {
         *out = out_strdup(output != NULL ? output : "saggar.saggar");
         return 0;
@@ -327,6 +325,8 @@ static int run(const struct cli_args *args) {
     struct sg_settings settings;
     struct cli_source *list;
     size_t n;
+    if (output != NULL && prefix != NULL)
+        return cli_fail("-o and --install exclude each other");
     int status = cli_settings(store, NULL, &settings);
     if (status != 0)
         return status;

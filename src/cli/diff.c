@@ -92,39 +92,47 @@ static const struct member *by_key(const struct members *m, struct span key) {
     return NULL;
 }
 
-/* The text that a value is, or that a tuple or list begins with. */
-static bool leading_text(struct span v, bool inside, struct span *out) {
+/* The text that a value is. */
+static bool is_text(struct span v, struct span *out) {
     struct sg_cursor c;
     struct sg_token t;
     sg_cursor_init(&c, v.p, v.n);
     if (!sg_cursor_token(&c, &t))
         return false;
-    if (inside && (t.tag == SG_TAG_TUPLE || t.tag == SG_TAG_LIST) && t.count > 1 && !sg_cursor_token(&c, &t))
-        return false;
     *out = (struct span){t.data, t.size};
     return t.tag == SG_TAG_TEXT;
 }
 
+/* (name, value) or (name, ...): the name, and what it stands for. */
+static bool split_named(struct member *m) {
+    struct sg_cursor c;
+    struct sg_token t;
+    sg_cursor_init(&c, m->value.p, m->value.n);
+    if (!sg_cursor_token(&c, &t) || (t.tag != SG_TAG_TUPLE && t.tag != SG_TAG_LIST) || t.count < 2)
+        return false;
+    struct span first = skip(&c), second = skip(&c);
+    if (c.err != SAGGAR_OK || !is_text(first, &m->key))
+        return false;
+    if (t.count == 2)
+        m->value = second;
+    return true;
+}
+
 /* A list of (name, ...) is read as a map from the names, if they differ from each other. */
-static bool name_members(struct members *m) {
+static bool name_members(const struct members *m, struct members *out) {
     bool named = m->n > 0;
-    for (size_t i = 0; i < m->n && named; i++) {
-        struct sg_cursor c;
-        struct sg_token t;
-        sg_cursor_init(&c, m->item[i].value.p, m->item[i].value.n);
-        named = sg_cursor_token(&c, &t) && (t.tag == SG_TAG_TUPLE || t.tag == SG_TAG_LIST) && t.count > 1 &&
-                leading_text(m->item[i].value, true, &m->item[i].key) &&
-                by_key(m, m->item[i].key) == &m->item[i];
-    }
-    for (size_t i = 0; i < m->n && !named; i++)
-        m->item[i].key.p = NULL;
+    *out = (struct members){m->head, out_alloc(m->n * sizeof *m->item), m->n};
+    if (m->n > 0)
+        memcpy(out->item, m->item, m->n * sizeof *m->item);
+    for (size_t i = 0; i < m->n && named; i++)
+        named = split_named(&out->item[i]) && by_key(out, out->item[i].key) == &out->item[i];
     return named;
 }
 
 static char *member_path(const char *path, const struct members *m, struct span key) {
     struct span text = key;
     bool plain = m->head.tag != SG_TAG_MAP && m->head.tag != SG_TAG_ORDERED_MAP;
-    if (plain || leading_text(key, false, &text)) {
+    if (plain || is_text(key, &text)) {
         char *name = out_bytes(text.p, text.n);
         char *joined = path[0] != '\0' ? out_format("%s.%s", path, name) : out_strdup(name);
         free(name);
@@ -176,11 +184,16 @@ static void compare_sets(struct diff *d, const char *path, const struct members 
     }
 }
 
-static void compare_lists(struct diff *d, const char *path, struct members *a, struct members *b, int level) {
-    if (name_members(a) && name_members(b)) {
-        compare_named(d, path, a, b, level);
+static void compare_lists(struct diff *d, const char *path, const struct members *a, const struct members *b,
+                          int level) {
+    struct members x = {0}, y = {0};
+    bool named = name_members(a, &x) && name_members(b, &y);
+    if (named)
+        compare_named(d, path, &x, &y, level);
+    free(x.item);
+    free(y.item);
+    if (named)
         return;
-    }
     size_t n = a->n > b->n ? a->n : b->n;
     for (size_t i = 0; i < n; i++) {
         char *where = out_format("%s[%zu]", path, i);

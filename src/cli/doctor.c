@@ -341,9 +341,10 @@ static int run(const struct cli_args *args) {
         out_json_end(&d.json);
     } else {
         char *wrong = out_count(d.wrong, "thing is", "things are");
-        printf("\n%s\n", d.wrong == 0 ? "nothing is wrong" : "");
         if (d.wrong > 0)
-            printf("%s wrong, marked with `!`\n", wrong);
+            printf("\n%s wrong, marked with `!`\n", wrong);
+        else
+            puts("\nnothing is wrong");
         free(wrong);
     }
     free(d.answer);

@@ -282,9 +282,11 @@ static void point_last(const char *home) {
     free(trails);
 }
 
-void cli_kept_end(struct cli_kept *kept) {
+void cli_kept_end(struct cli_kept *kept, bool keep) {
     uint64_t bytes = 0;
-    if (kept->home != NULL) {
+    if (kept->home != NULL && !keep)
+        cli_remove_tree(kept->home);
+    else if (kept->home != NULL) {
         copy_tree(kept, kept->work, kept->home, 1, &bytes);
         remove_old(kept->home);
         point_last(kept->home);

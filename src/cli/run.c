@@ -117,7 +117,7 @@ static void summary(const struct cli_events *e) {
     free(processes);
 }
 
-static int run_command(char **command, struct cli_kept *kept, const char *image_list) {
+static int run_command(char **command, const struct cli_kept *kept, const char *image_list, bool *started) {
     const char *set[4];
     size_t n = 0;
     set[n++] = out_format("SAGGAR_TRAIL=%s", kept->work);
@@ -128,12 +128,24 @@ static int run_command(char **command, struct cli_kept *kept, const char *image_
     set[n] = NULL;
     struct cli_spawn spawn = {command, set, -1, -1, -1, false};
     int signals = cli_signals();
-    if (signals < 0)
-        return cli_not_started(command[0], errno);
-    pid_t pid = cli_spawn(&spawn);
+    pid_t pid = signals < 0 ? -1 : cli_spawn(&spawn);
+    int error = errno;
+    while (n > 0)
+        free((char *)(uintptr_t)set[--n]);
+    *started = pid > 0;
     if (pid < 0)
-        return cli_not_started(command[0], errno);
+        return cli_not_started(command[0], error);
     return cli_exit_code(wait_for(pid, signals));
+}
+
+static void report(const struct cli_kept *kept, int status) {
+    struct cli_events events = {.skip = kept->before, .n_skip = kept->n_before};
+    cli_events_load(kept->work, &events);
+    if (json)
+        summary_json(&events, trail != NULL ? kept->work : kept->home, status);
+    else if (!quiet)
+        summary(&events);
+    cli_events_free(&events);
 }
 
 static int run(const struct cli_args *args) {
@@ -151,19 +163,11 @@ static int run(const struct cli_args *args) {
         status = cli_kept_begin(settings.store, "run", trail, what, &kept);
     }
     if (status == 0) {
-        struct cli_events events = {0};
-        status = run_command(args->command, &kept, image_list);
-        events.skip = kept.before;
-        events.n_skip = kept.n_before;
-        cli_events_load(kept.work, &events);
-        if (json)
-            summary_json(&events,
-                         trail != NULL || kept.home != NULL ? (trail != NULL ? kept.work : kept.home) : NULL,
-                         status);
-        else if (!quiet)
-            summary(&events);
-        cli_kept_end(&kept);
-        cli_events_free(&events);
+        bool started;
+        status = run_command(args->command, &kept, image_list, &started);
+        if (started)
+            report(&kept, status);
+        cli_kept_end(&kept, started);
     }
     free(what);
     free(image_list);

@@ -138,7 +138,7 @@ static int from_environment(const char *store, bool all, struct cli_source **lis
         found = found || is;
     }
     if (!found && !all && status == 0)
-        status = cli_fail("there is no store: SAGGAR_DIR is empty; give --store or a path");
+        status = cli_fail("there is no store; give --store DIR or a path");
     sg_stack_close(&stack);
     sg_settings_free(&settings);
     return status;

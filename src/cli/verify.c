@@ -57,6 +57,7 @@ struct verifying {
     char *private, *store, *image_list;
     int command; /* its wait status */
     pid_t left;
+    bool ran;
     double seconds;
 };
 
@@ -362,6 +363,7 @@ static int run_and_judge(struct verifying *v, char **command) {
         cli_not_started(command[0], errno);
         return SG_EXIT_USAGE;
     }
+    v->ran = true;
     watch(v, pid, signals);
     v->seconds = (double)(sg_now_ns(CLOCK_MONOTONIC) - begin) / 1e9;
     v->events.skip = v->kept.before;
@@ -397,7 +399,7 @@ static int run(const struct cli_args *args) {
         status = set_up(&v, what);
         if (status == 0)
             status = run_and_judge(&v, args->command);
-        cli_kept_end(&v.kept);
+        cli_kept_end(&v.kept, v.ran);
         sg_stack_close(&v.stack);
         sg_settings_free(&v.settings);
     }

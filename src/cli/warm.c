@@ -399,7 +399,7 @@ static int warm(const struct plan *plan, const char *store_path) {
             summary_json(&w, took);
         status = w.stop != 0 ? 128 + w.stop : number_of(&w, FAILED) > 0 ? SG_EXIT_FOUND : 0;
     }
-    cli_kept_end(&w.kept);
+    cli_kept_end(&w.kept, true);
     for (size_t i = 0; i < w.n; i++) {
         free(w.job[i].log);
         free(w.job[i].trail);

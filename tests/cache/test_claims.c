@@ -1,110 +1,10 @@
 /* Claims between processes and between threads: bounded, released by the kernel, never two that wait for each
  * other. */
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
 
-#include "../base/check.h"
-#include "../trail/child.h"
-#include "saggar/saggar.h"
-
-enum { LONG = 30000, SHORT = 300 };
-
-static char dir[256], store[300];
-
-/* What the processes of a case tell each other. */
-static struct shared {
-    volatile int ready, go, done;
-    volatile int outcome[4];
-} * shared;
-
-static int setup(void **state) {
-    (void)state;
-    if (!make_temp(dir))
-        return 1;
-    snprintf(store, sizeof store, "%s/store", dir);
-    setenv("SAGGAR_IMAGE_PATH", "none", 1);
-    unsetenv("SAGGAR_WAIT");
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return shared == MAP_FAILED;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    munmap(shared, sizeof *shared);
-    remove_tree(dir);
-    return 0;
-}
-
-static saggar_cache *open_cache(void) {
-    saggar_cache_options options;
-    saggar_cache *cache = NULL;
-    saggar_cache_options_init(&options);
-    options.store = store;
-    options.images = "";
-    if (saggar_cache_open(&options, &cache) != SAGGAR_OK)
-        abort();
-    return cache;
-}
-
-static saggar_claim_outcome ask(saggar_cache *cache, uint8_t which, int64_t wait_ms, saggar_claim **out) {
-    uint8_t key[32] = {0xab, which, 3};
-    saggar_claim_outcome outcome;
-    if (saggar_cache_claim(cache, key, wait_ms, out, &outcome) != SAGGAR_OK)
-        abort();
-    return outcome;
-}
-
-/* Takes a claim for a moment in another process. */
-struct probe {
-    uint8_t which;
-    int wait;
-};
-
-static int probe(void *arg) {
-    const struct probe *p = arg;
-    saggar_claim *claim;
-    int outcome = ask(open_cache(), p->which, p->wait, &claim);
-    saggar_claim_release(claim);
-    return outcome;
-}
-
-static int elsewhere(uint8_t which, int wait) {
-    struct probe p = {which, wait};
-    return child_run(probe, &p);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void wait_until(volatile int *flag, int value) {
-    for (int i = 0; i < 20000 && *flag < value; i++)
-        usleep(500);
-    if (*flag < value)
-        abort();
-}
+#include "claims.h"
 
 /* ---- One owner ---- */
-
-static int own(void *arg) {
-    saggar_claim *claim;
-    saggar_cache *cache = open_cache();
-    if (ask(cache, 1, 0, &claim) != SAGGAR_CLAIM_OWNED)
-        return 9;
-    (void)arg;
-    shared->ready = 1;
-    wait_until(&shared->go, 1);
-    saggar_claim_release(claim);
-    shared->done = 1;
-    usleep(300000);
-    return 0;
-}
 
 static void test_owned(void **state) {
     (void)state;
@@ -448,181 +348,21 @@ static void test_fork_among_threads(void **state) {
     assert_int_equal(child_run(fork_in_crowd, NULL), 0);
 }
 
-/* ---- Faults ---- */
-
-static int is_locked(void *arg) {
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int fd = open(arg, O_RDWR);
-    return fcntl(fd, F_GETLK, &range) != 0 || range.l_type != F_UNLCK;
-}
-
-static void test_closed_descriptor(void **state) {
-    (void)state;
-    saggar_claim *a, *b;
-    saggar_cache *cache = open_cache();
-    char other[300], bytes[4] = "";
-    assert_int_equal(ask(cache, 1, 0, &a), SAGGAR_CLAIM_OWNED);
-    int highest = open("/dev/null", O_RDONLY);
-    for (int fd = 3; fd <= highest; fd++)
-        close(fd); /* as a daemon does */
-    snprintf(other, sizeof other, "%s/other", dir);
-    for (int fd = 3; fd <= highest; fd++)
-        assert_true(open(other, O_RDWR | O_CREAT, 0600) >= 0);
-    assert_int_equal(ask(cache, 2, 0, &b), SAGGAR_CLAIM_OWNED);
-    assert_int_equal(elsewhere(2, 0), SAGGAR_CLAIM_NONE);
-    assert_int_equal(child_run(is_locked, other), 0); /* nothing was done to the program's file */
-    saggar_claim_release(b);
-    saggar_claim_release(a);
-    for (int fd = 3; fd <= highest; fd++) {
-        assert_int_equal(read(fd, bytes, 1), 0);
-        close(fd);
-    }
-    saggar_cache_close(cache);
-}
-
-static void test_store_removed(void **state) {
-    (void)state;
-    saggar_claim *a, *b;
-    saggar_cache *cache = open_cache();
-    assert_int_equal(ask(cache, 1, 0, &a), SAGGAR_CLAIM_OWNED);
-    remove_tree(store);
-    assert_int_equal(ask(cache, 2, 0, &b), SAGGAR_CLAIM_OWNED);
-    assert_int_equal(elsewhere(2, 0), SAGGAR_CLAIM_NONE);
-    saggar_claim_release(a);
-    saggar_claim_release(b);
-    saggar_cache_close(cache);
-}
-
-static void test_no_store(void **state) {
-    (void)state;
-    saggar_claim *claim;
-    saggar_cache *cache;
-    saggar_cache_options options;
-    saggar_cache_options_init(&options);
-    options.store = "";
-    assert_int_equal(saggar_cache_open(&options, &cache), SAGGAR_OK);
-    assert_int_equal(ask(cache, 1, LONG, &claim), SAGGAR_CLAIM_NONE);
-    saggar_claim_release(claim);
-    saggar_cache_close(cache);
-    options.store = store;
-    options.read_only = true;
-    assert_int_equal(saggar_cache_open(&options, &cache), SAGGAR_OK);
-    assert_int_equal(ask(cache, 1, LONG, &claim), SAGGAR_CLAIM_NONE);
-    saggar_claim_release(claim);
-    saggar_cache_close(cache);
-    fclose(fopen(store, "w")); /* a file where the store should be */
-    cache = open_cache();
-    assert_int_equal(ask(cache, 1, LONG, &claim), SAGGAR_CLAIM_NONE);
-    saggar_claim_release(claim);
-    saggar_cache_close(cache);
-    struct stat st;
-    assert_int_equal(stat(store, &st), 0);
-    assert_true(S_ISREG(st.st_mode) && st.st_size == 0);
-}
-
-/* From here on a system call fails: all of them, or those with this second argument. */
-static bool fail_call(int number, int second, int error) {
-    struct sock_filter one[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)second, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-    };
-    struct sock_filter all[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-    };
-    struct sock_fprog program = {second < 0 ? 4 : 6, second < 0 ? all : one};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-static int no_locks(void *arg) {
-    saggar_claim *a, *b;
-    saggar_cache *cache = open_cache();
-    if (!fail_call(SYS_fcntl, F_SETLK, *(int *)arg))
-        return 77;
-    int outcome = ask(cache, 1, LONG, &a);
-    ask(cache, 2, LONG, &b);
-    saggar_claim_release(a);
-    saggar_claim_release(b);
-    return outcome;
-}
-
-static void test_no_locks(void **state) {
-    (void)state;
-    const int errors[] = {ENOLCK, EOPNOTSUPP, EIO, EPERM};
-    saggar_claim *claim;
-    saggar_cache *cache = open_cache();
-    assert_int_equal(ask(cache, 1, 0, &claim), SAGGAR_CLAIM_OWNED);
-    for (unsigned i = 0; i < 4; i++) {
-        double start = now();
-        int outcome = child_run(no_locks, (void *)(uintptr_t)&errors[i]);
-        if (outcome == 77)
-            skip();
-        assert_int_equal(outcome, SAGGAR_CLAIM_OWNED);
-        assert_true(now() - start < 10);
-    }
-    saggar_claim_release(claim);
-    saggar_cache_close(cache);
-}
-
-static int no_threads(void *arg) {
-    saggar_claim *claim;
-    saggar_cache *cache = open_cache();
-    if (!fail_call(SYS_clone, -1, EAGAIN) || !fail_call(SYS_clone3, -1, EAGAIN))
-        return 77;
-    shared->ready = 2;
-    int outcome = ask(cache, 1, *(int *)arg, &claim);
-    saggar_claim_release(claim);
-    return outcome;
-}
-
-static void test_no_threads(void **state) {
-    (void)state;
-    int wait = SHORT;
-    pid_t pid = child_start(own, NULL);
-    wait_until(&shared->ready, 1);
-    int outcome = child_run(no_threads, &wait);
-    if (outcome != 77) {
-        assert_int_equal(outcome, SAGGAR_CLAIM_NONE);
-        shared->ready = 1;
-        wait = LONG;
-        pid_t waiter = child_start(no_threads, &wait);
-        wait_until(&shared->ready, 2);
-        usleep(30000);
-        shared->go = 1;
-        assert_int_equal(child_wait(waiter), SAGGAR_CLAIM_FREED);
-    }
-    shared->go = 1;
-    assert_int_equal(child_wait(pid), 0);
-}
-
 int main(void) {
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_owned),
-        CASE(test_freed),
-        CASE(test_owner_killed),
-        CASE(test_owner_stopped),
-        CASE(test_deadline_race),
-        CASE(test_mutual_recursion),
-        CASE(test_mutual_threads),
-        CASE(test_recursion),
-        CASE(test_threads),
-        CASE(test_fork),
-        CASE(test_fork_claims),
-        CASE(test_fork_same_key),
-        CASE(test_fork_among_threads),
-        CASE(test_closed_descriptor),
-        CASE(test_store_removed),
-        CASE(test_no_store),
-        CASE(test_no_locks),
-        CASE(test_no_threads),
+        CLAIMS_CASE(test_owned),
+        CLAIMS_CASE(test_freed),
+        CLAIMS_CASE(test_owner_killed),
+        CLAIMS_CASE(test_owner_stopped),
+        CLAIMS_CASE(test_deadline_race),
+        CLAIMS_CASE(test_mutual_recursion),
+        CLAIMS_CASE(test_mutual_threads),
+        CLAIMS_CASE(test_recursion),
+        CLAIMS_CASE(test_threads),
+        CLAIMS_CASE(test_fork),
+        CLAIMS_CASE(test_fork_claims),
+        CLAIMS_CASE(test_fork_same_key),
+        CLAIMS_CASE(test_fork_among_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,6 +314,9 @@ static void test_fallthrough(void **state) {
     now.version = "1.0";
     assert_int_equal(look_up(cache, 1, &resolver, text, NULL), SAGGAR_REASON_NONE);
     assert_string_equal(text, "stale");
+    now.version = "2.0"; /* asked for every time, although the image does not change */
+    assert_int_equal(look_up(cache, 1, &resolver, text, NULL), SAGGAR_REASON_NONE);
+    assert_string_equal(text, "fresh");
     saggar_cache_close(cache);
 }
 

@@ -208,6 +208,26 @@ static void test_symbols(void **state) {
     saggar_cache_close(cache);
 }
 
+/* What is known of an entry in an image without asking for its symbols is not enough for who asks. */
+static void test_symbols_in_image(void **state) {
+    (void)state;
+    char text[64];
+    int asked = 0;
+    saggar_resolver resolver = {.context = &asked, .symbol = has_symbol};
+    saggar_draft *drafts[2] = {make_draft(1, "one"), make_draft(2, "two")};
+    must(saggar_draft_require_symbol(drafts[0], "missing_one"));
+    must(saggar_draft_require_symbol(drafts[1], "cos"));
+    make_image(path_in("a.saggar"), drafts, 2);
+    saggar_cache *cache = open_cache(path_in("a.saggar"), "");
+    for (int i = 0; i < 3; i++) {
+        assert_hit(cache, 1, "one");
+        assert_hit(cache, 2, "two");
+        assert_int_equal(look_up(cache, 1, &resolver, text, NULL), SAGGAR_REASON_SYMBOLS);
+        assert_int_equal(look_up(cache, 2, &resolver, text, NULL), SAGGAR_REASON_NONE);
+    }
+    saggar_cache_close(cache);
+}
+
 static void test_unknown_requirement(void **state) {
     (void)state;
     saggar_encoder *e;
@@ -244,9 +264,16 @@ static void test_abi(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        MAKE_CASE(test_variants),   MAKE_CASE(test_variants_in_image), MAKE_CASE(test_tie),
-        MAKE_CASE(test_first_tier), MAKE_CASE(test_unknown_names),     MAKE_CASE(test_vouched),
-        MAKE_CASE(test_libraries),  MAKE_CASE(test_symbols),           MAKE_CASE(test_unknown_requirement),
+        MAKE_CASE(test_variants),
+        MAKE_CASE(test_variants_in_image),
+        MAKE_CASE(test_tie),
+        MAKE_CASE(test_first_tier),
+        MAKE_CASE(test_unknown_names),
+        MAKE_CASE(test_vouched),
+        MAKE_CASE(test_libraries),
+        MAKE_CASE(test_symbols),
+        MAKE_CASE(test_symbols_in_image),
+        MAKE_CASE(test_unknown_requirement),
         MAKE_CASE(test_abi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,70 @@ static void later_minor(struct sg_buf *out) {
     sg_buf_free(&plain);
 }
 
+static void add_entry(saggar_image_writer *w, saggar_draft *d) {
+    uint8_t *core;
+    size_t size;
+    NEED(saggar_draft_encode(d, &core, &size, NULL));
+    NEED(saggar_image_writer_add(w, core, size));
+    free(core);
+    saggar_draft_free(d);
+}
+
+static void no_entries(saggar_image_writer *w) {
+    (void)w;
+}
+
+/* Two variants under one key, an entry of everything, one with a section of a later version, and provenance.
+ */
+static void some_entries(saggar_image_writer *w) {
+    static const saggar_features sets[2] = {{{1, 0, 0, 0}}, {{3, 0, 0, 0}}};
+    struct sg_buf later;
+    for (int i = 0; i < 2; i++) {
+        saggar_draft *d = draft("variants", NULL);
+        NEED(saggar_draft_group(d, "cc", "module", "variants"));
+        NEED(saggar_draft_require_arch(d, SAGGAR_ARCH_X86_64, "linux-gnu"));
+        NEED(saggar_draft_require_features(d, SAGGAR_PROVENANCE_SCANNED, &sets[i], NULL));
+        NEED(saggar_draft_part(d, "object", "code", 4));
+        add_entry(w, d);
+    }
+    add_entry(w, full_draft());
+    sg_buf_init(&later, SIZE_MAX / 2);
+    later_minor(&later);
+    NEED(saggar_image_writer_add(w, later.data, later.len));
+    sg_buf_free(&later);
+    NEED(saggar_image_writer_provenance(w, "revision", "0123abc"));
+    NEED(saggar_image_writer_provenance(w, "builder", "ci"));
+}
+
+/* More index rows than one block holds. */
+static void many_entries(saggar_image_writer *w) {
+    for (int i = 0; i < 700; i++) {
+        char source[32];
+        snprintf(source, sizeof source, "function %d", i);
+        saggar_draft *d = draft(source, NULL);
+        NEED(saggar_draft_group(d, "cc", "module", source));
+        NEED(saggar_draft_part(d, "object", source, strlen(source)));
+        add_entry(w, d);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*fill)(saggar_image_writer *w);
+} images[] = {
+    {"empty.saggar", no_entries},
+    {"some.saggar", some_entries},
+    {"many.saggar", many_entries},
+};
+
+static void make_image(const char *path, void (*fill)(saggar_image_writer *w)) {
+    saggar_image_writer *w;
+    NEED(saggar_image_writer_new(&w));
+    fill(w);
+    NEED(saggar_image_writer_write(w, path, NULL));
+    saggar_image_writer_free(w);
+}
+
 static const struct {
     const char *name;
     void (*make)(struct sg_buf *out);
@@ -220,6 +284,10 @@ int main(int argc, char **argv) {
             return 1;
         }
         sg_buf_free(&out);
+    }
+    for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
+        snprintf(path, sizeof path, "%s/%s", argv[1], images[i].name);
+        make_image(path, images[i].fill);
     }
     return 0;
 }

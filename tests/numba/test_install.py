@@ -93,3 +93,53 @@ def test_zip_import(project):
 def _plain(text):
     import textwrap
     return textwrap.dedent(text)
+
+
+def test_processes_that_are_spawned(project):
+    project.write("work.py", """
+        from numba import njit, types
+        import pickle
+        @njit(["int64(int64)"], cache=True)
+        def helper(x): return x + 1
+        @njit(cache=True)
+        def f(x): return helper(x) * 2
+        def job(x): return f(x)
+        """)
+    program = """
+        import multiprocessing as mp
+        from numba import njit
+        from work import f, job, helper
+        import pickle
+        @njit(cache=True)
+        def own(x): return x - 1
+        def mine(x): return own(x)
+        if __name__ == "__main__":
+            again = pickle.loads(pickle.dumps(helper))
+            print(again is helper, again(1))
+            with mp.get_context("spawn").Pool(2) as pool:
+                print(pool.map(job, [1, 2, 3]), pool.map(mine, [1, 2]))
+            print(own(5))
+        """
+    cold = project.good(program)
+    warm = project.good(program)
+    assert warm.out == cold.out == "True 2\n[4, 6, 8] [0, 1]\n4\n", cold.err
+    assert warm.cacheable() == []
+
+
+def test_a_pickled_dispatcher_is_not_compiled_again(project):
+    project.write("work.py", """
+        from numba import njit
+        @njit(["int64(int64)", "float64(float64)"], cache=True)
+        def helper(x): return x + 1
+        """)
+    program = """
+        import pickle, work
+        from numba.core.dispatcher import Dispatcher
+        data = pickle.dumps(work.helper)
+        Dispatcher._memo.clear()
+        for d in list(Dispatcher._memo.values()): print(d)
+        loaded = pickle.loads(data)
+        print(loaded is work.helper, loaded(1))
+        """
+    project.good(program)
+    assert project.good(program).cacheable() == []

@@ -42,7 +42,9 @@ def run(tmp: Path, *, cpu: str | None = None, numba_cache: bool = False) -> subp
     program = tmp / "program.py"
     program.write_text(PROGRAM)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("SAGGAR_", "NUMBA_"))}
-    env.update(AVX512, SAGGAR_DIR=str(tmp / "store"), XDG_STATE_HOME=str(tmp / "state"), PYTHONDONTWRITEBYTECODE="1",
+    if cpu is None or numba_cache:  # else compiled for the emulated processor, as it says of itself
+        env.update(AVX512)
+    env.update(SAGGAR_DIR=str(tmp / "store"), XDG_STATE_HOME=str(tmp / "state"), PYTHONDONTWRITEBYTECODE="1",
                OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     if numba_cache:
         program.write_text(PROGRAM.replace("saggar.numba.install()", "", 1))

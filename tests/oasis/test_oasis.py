@@ -28,7 +28,8 @@ def environment(tmp: Path, **more: str) -> dict[str, str]:
 
 
 def saggar(env: dict[str, str], *arguments: object, status: int = 0) -> str:
-    done = subprocess.run([SAGGAR, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([SAGGAR, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=600,
+                          cwd=Path(env["SAGGAR_DIR"]).parent)
     assert done.returncode == status, f"{arguments}: exit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 

@@ -214,6 +214,7 @@ def test_interrupt_ends_the_wait(cache, run, tmp_path):
     code = f"""
 import os, signal, sys, time, threading
 from saggar import _saggar as saggar
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored in background jobs
 cache = saggar.Cache(store={str(tmp_path / "store")!r}, images="")
 key = bytes(32)
 owner = []

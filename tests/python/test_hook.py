@@ -236,6 +236,31 @@ print(numba.adapted, numba.seen)
     assert python(code.replace("PLACE", "1")) == "1 True"
 
 
+def test_finders_in_front_are_asked_once(python):
+    code = """
+import sys
+class Finder:
+    asked = 0
+    def find_spec(self, name, path=None, target=None): self.asked += name == 'numba'
+finder = Finder(); sys.meta_path.insert(0, finder)
+import numba; print(finder.asked, numba.adapted)
+"""
+    assert python(code) == "1 1"
+
+
+def test_tool_that_wraps_every_finder(python):
+    """Such as a profiler of imports: our finder is not in sys.meta_path itself any more."""
+    code = """
+import sys
+class Wrapped:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, name, path=None, target=None): return self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Wrapped(finder) for finder in sys.meta_path]
+import numba, json; print(numba.adapted, sys.modules['saggar_hook'].state)
+"""
+    assert python(code) == "1 {'numba': 'done'}"
+
+
 def test_loader_without_exec_module(python):
     """The old protocol, as far as this Python has it: our finder passes it on unchanged."""
     code = """

@@ -1,6 +1,6 @@
 /*
- * Cache: one saggar_cache. Calls that may block run without the interpreter's lock; close() during such a call takes
- * effect when the last of them is back, so that no thread ever works with a closed cache.
+ * Cache: one saggar_cache. Calls that may block run without the interpreter's lock; close() during such a
+ * call takes effect when the last of them is back, so that no thread ever works with a closed cache.
  */
 #include "ext.h"
 
@@ -49,8 +49,8 @@ static PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *names) 
     const char *store = NULL, *images = NULL, *prefix = NULL, *features = NULL;
     int read_only = -1;
     long long wait_ms = -1;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "|$zzzpLz:Cache", keywords, &store, &images, &prefix, &read_only,
-                                     &wait_ms, &features)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "|$zzzpLz:Cache", keywords, &store, &images, &prefix,
+                                     &read_only, &wait_ms, &features)) {
         return NULL;
     }
     saggar_cache_options options;
@@ -102,8 +102,8 @@ static PyObject *cache_tiers(PyObject *object, PyObject *unused) {
     for (unsigned i = 0; list != NULL && saggar_cache_tier(cache, i, &tier) == SAGGAR_OK; i++) {
         PyObject *path = PyUnicode_DecodeFSDefault(tier.path != NULL ? tier.path : "");
         PyObject *row = path == NULL ? NULL
-                                     : Py_BuildValue("{sssOsOsOsssK}", "kind", tier.kind, "path", path, "active",
-                                                     tier.active ? Py_True : Py_False, "trusted",
+                                     : Py_BuildValue("{sssOsOsOsssK}", "kind", tier.kind, "path", path,
+                                                     "active", tier.active ? Py_True : Py_False, "trusted",
                                                      tier.trusted ? Py_True : Py_False, "note",
                                                      tier.note != NULL ? tier.note : "", "entries",
                                                      (unsigned long long)tier.entries);
@@ -167,7 +167,8 @@ static int ask_text(struct asking *a, const char *method, const char *name, char
     lock(a);
     PyObject *answer = ask(a, method, Py_BuildValue("(s)", name));
     Py_ssize_t size = 0;
-    const char *text = answer != NULL && PyUnicode_Check(answer) ? PyUnicode_AsUTF8AndSize(answer, &size) : NULL;
+    const char *text =
+        answer != NULL && PyUnicode_Check(answer) ? PyUnicode_AsUTF8AndSize(answer, &size) : NULL;
     bool known = text != NULL && (size_t)size < n && strlen(text) == (size_t)size;
     if (known) {
         memcpy(out, text, (size_t)size + 1);
@@ -252,8 +253,8 @@ static double now(void) {
 #define INTERRUPTED 1
 
 /**
- * Waits in slices, so that a signal (Ctrl-C) is heard meanwhile: then INTERRUPTED, with an exception. A slice that ends
- * without a claim before its time means that waiting is of no use.
+ * Waits in slices, so that a signal (Ctrl-C) is heard meanwhile: then INTERRUPTED, with an exception. A slice
+ * that ends without a claim before its time means that waiting is of no use.
  */
 static int claim_in_slices(saggar_cache *cache, const uint8_t *key, int64_t wait_ms, saggar_claim **claim,
                            saggar_claim_outcome *outcome) {
@@ -265,7 +266,8 @@ static int claim_in_slices(saggar_cache *cache, const uint8_t *key, int64_t wait
         err = saggar_cache_claim(cache, key, slice, claim, outcome);
         Py_END_ALLOW_THREADS;
         wait_ms -= slice;
-        if (err != SAGGAR_OK || *outcome != SAGGAR_CLAIM_NONE || wait_ms <= 0 || now() - begin < 0.9e-3 * (double)slice) {
+        if (err != SAGGAR_OK || *outcome != SAGGAR_CLAIM_NONE || wait_ms <= 0 ||
+            now() - begin < 0.9e-3 * (double)slice) {
             return err;
         }
         saggar_claim_release(*claim);
@@ -303,11 +305,14 @@ static PyObject *cache_claim(PyObject *object, PyObject *args, PyObject *names) 
 
 static PyMethodDef cache_methods[] = {
     {"find", (PyCFunction)(void (*)(void))cache_find, METH_VARARGS | METH_KEYWORDS,
-     "find(key, resolver=None)\n--\n\n(entry or None, reason, detail) of the best usable entry under the key."},
+     "find(key, resolver=None)\n--\n\n(entry or None, reason, detail) of the best usable entry under the "
+     "key."},
     {"claim", (PyCFunction)(void (*)(void))cache_claim, METH_VARARGS | METH_KEYWORDS,
-     "claim(key, wait_ms=-1)\n--\n\nAnnounces a compilation, and waits while somebody else compiles the key."},
+     "claim(key, wait_ms=-1)\n--\n\nAnnounces a compilation, and waits while somebody else compiles the "
+     "key."},
     {"publish", (PyCFunction)(void (*)(void))ext_cache_publish, METH_VARARGS | METH_KEYWORDS,
-     "publish(recipe, *, group, parts, arch='host', features=None, symbols=[], dependencies=[], seconds=None)\n--\n\n"
+     "publish(recipe, *, group, parts, arch='host', features=None, symbols=[], dependencies=[], "
+     "seconds=None)\n--\n\n"
      "Stores an entry and returns its identity."},
     {"tiers", cache_tiers, METH_NOARGS, "tiers()\n--\n\nThe tiers in search order."},
     {"close", cache_close, METH_NOARGS, "close()\n--\n\nCloses the cache; entries that are held stay valid."},
@@ -315,8 +320,9 @@ static PyMethodDef cache_methods[] = {
 };
 
 static PyType_Slot cache_slots[] = {
-    {Py_tp_doc, "Cache(*, store=None, images=None, prefix=None, read_only=False, wait_ms=-1, features=None)\n--\n\n"
-                "A stack of tiers; what is not given comes from the environment."},
+    {Py_tp_doc,
+     "Cache(*, store=None, images=None, prefix=None, read_only=False, wait_ms=-1, features=None)\n--\n\n"
+     "A stack of tiers; what is not given comes from the environment."},
     {Py_tp_new, cache_new},
     {Py_tp_dealloc, cache_dealloc},
     {Py_tp_methods, cache_methods},

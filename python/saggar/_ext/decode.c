@@ -1,9 +1,10 @@
 /*
- * decode(): from canonical bytes to Python objects, and show(). The library checks the bytes before this file walks
+ * decode(): from canonical bytes to Python objects. The library checks the bytes before this file walks
  * them; every read is bounded all the same.
  *
- * A reference back leads to a container that is still being filled: lists, sets, dicts and records are made first and
- * filled later, tuples too (with None until then). A frozen set cannot be: bytes that need it are refused.
+ * A reference back leads to a container that is still being filled: lists, sets, dicts and records are made
+ * first and filled later, tuples too (with None until then). A frozen set cannot be: bytes that need it are
+ * refused.
  */
 #include "ext.h"
 
@@ -67,9 +68,9 @@ static PyObject *take_text(struct decoder *d) {
 static PyObject *decode_bigint(struct decoder *d) {
     uint64_t negative;
     PyObject *magnitude = take_number(d, 1, &negative) < 0 ? NULL : take_bytes(d, 4);
-    PyObject *value = magnitude == NULL
-                          ? NULL
-                          : PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "Os", magnitude, "little");
+    PyObject *value = magnitude == NULL ? NULL
+                                        : PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "Os",
+                                                              magnitude, "little");
     Py_XDECREF(magnitude);
     if (value != NULL && negative) {
         PyObject *positive = value;
@@ -105,7 +106,8 @@ static int enter(struct decoder *d, PyObject *container) {
 }
 
 /** Puts members 0 … n-1 in place; `put` steals the member. */
-static int fill(struct decoder *d, PyObject *container, Py_ssize_t n, int (*put)(PyObject *, Py_ssize_t, PyObject *)) {
+static int fill(struct decoder *d, PyObject *container, Py_ssize_t n,
+                int (*put)(PyObject *, Py_ssize_t, PyObject *)) {
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *member = decode_value(d);
         if (member == NULL || put(container, i, member) < 0) {
@@ -303,8 +305,8 @@ static PyObject *decode_array(struct decoder *d) {
                     ? ext_numpy_array(dtype, shape, (int)order, (int)flags, items)
                     : stand_in(d, "array",
                                Py_BuildValue("((sO)(sK)(sK)(sO)(sO))", "dtype", dtype, "order",
-                                             (unsigned long long)order, "flags", (unsigned long long)flags, "shape",
-                                             shape, "items", items));
+                                             (unsigned long long)order, "flags", (unsigned long long)flags,
+                                             "shape", shape, "items", items));
     }
     Py_XDECREF(dtype);
     Py_XDECREF(shape);
@@ -317,8 +319,9 @@ static PyObject *decode_scalar(struct decoder *d) {
     PyObject *item = dtype == NULL ? NULL : take_bytes(d, 4);
     PyObject *scalar = NULL;
     if (item != NULL) {
-        scalar = ext_numpy() != NULL ? ext_numpy_scalar(dtype, item)
-                                     : stand_in(d, "scalar", Py_BuildValue("((sO)(sO))", "dtype", dtype, "item", item));
+        scalar = ext_numpy() != NULL
+                     ? ext_numpy_scalar(dtype, item)
+                     : stand_in(d, "scalar", Py_BuildValue("((sO)(sO))", "dtype", dtype, "item", item));
     }
     Py_XDECREF(dtype);
     Py_XDECREF(item);
@@ -357,8 +360,9 @@ static PyObject *decode_value(struct decoder *d) {
     case 0x05:
         return take_double(d, &real) < 0 ? NULL : PyFloat_FromDouble(real);
     case 0x06:
-        return take_double(d, &real) < 0 || take_double(d, &imaginary) < 0 ? NULL
-                                                                          : PyComplex_FromDoubles(real, imaginary);
+        return take_double(d, &real) < 0 || take_double(d, &imaginary) < 0
+                   ? NULL
+                   : PyComplex_FromDoubles(real, imaginary);
     case 0x07:
         return take_bytes(d, 4);
     case 0x08:
@@ -374,7 +378,8 @@ static PyObject *decode_value(struct decoder *d) {
     case 0x14:
         return decode_scalar(d);
     default:
-        return *tag >= SAGGAR_LIST && *tag <= SAGGAR_RECORD ? decode_container(d, (saggar_container)*tag) : damaged(d);
+        return *tag >= SAGGAR_LIST && *tag <= SAGGAR_RECORD ? decode_container(d, (saggar_container)*tag)
+                                                            : damaged(d);
     }
 }
 
@@ -391,27 +396,7 @@ static PyObject *decode(PyObject *module, PyObject *encoded) {
     return value;
 }
 
-static PyObject *show(PyObject *module, PyObject *args, PyObject *names) {
-    static char *keywords[] = {"encoded", "limit", NULL};
-    Py_buffer view;
-    Py_ssize_t limit = 200;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "y*|n:show", keywords, &view, &limit)) {
-        return NULL;
-    }
-    char *text;
-    int err = saggar_value_print(view.buf, (size_t)view.len, limit < 0 ? 0 : (size_t)limit, &text);
-    PyBuffer_Release(&view);
-    if (err != SAGGAR_OK) {
-        return ext_raise(ext_state_of_module(module), err, NULL);
-    }
-    PyObject *result = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-    free(text);
-    return result;
-}
-
 PyMethodDef ext_decode_methods[] = {
     {"decode", decode, METH_O, "decode(encoded, /)\n--\n\nThe value that canonical bytes stand for."},
-    {"show", (PyCFunction)(void (*)(void))show, METH_VARARGS | METH_KEYWORDS,
-     "show(encoded, limit=200)\n--\n\nA value for people, on one line, cut after about `limit` bytes."},
     {NULL, NULL, 0, NULL},
 };

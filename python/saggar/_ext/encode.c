@@ -1,127 +1,15 @@
 /*
- * encode(): from Python objects to canonical bytes. Exact types only, since a subclass may mean something else. The
- * way from the outermost container to the value at hand is kept as levels: they find cycles and name the place in
- * messages. What a `default` callback returns stands for the object: a reference back to the object leads to it.
+ * encode(): from Python objects to canonical bytes. Exact types only, since a subclass may mean something
+ * else. The way from the outermost container to the value at hand is kept as levels: they find cycles and
+ * name the place in messages. What a `default` callback returns stands for the object: a reference back to
+ * the object leads to it.
  *
- * The encoder of the library does the work; this file walks. It holds a reference to everything that it stands on,
- * because a callback may change any container meanwhile.
+ * The encoder of the library does the work; this file walks. It holds a reference to everything that it
+ * stands on, because a callback may change any container meanwhile.
  */
 #include "ext.h"
 
-#include <stdarg.h>
 #include <string.h>
-
-/* ---- the path and messages ---- */
-
-static PyObject *path_step(PyObject *path, const struct ext_level *level) {
-    PyObject *step;
-    if (level->at == NULL) {
-        step = level->index < 0 ? PyUnicode_FromString("{}") : PyUnicode_FromFormat("[%zd]", level->index);
-    } else if (PyUnicode_CheckExact(level->at) && level->index < 0) {
-        step = PyUnicode_FromFormat("%s%U", PyUnicode_GET_LENGTH(path) > 0 ? "." : "", level->at);
-    } else if (PyUnicode_CheckExact(level->at) || PyLong_CheckExact(level->at)) {
-        step = PyUnicode_FromFormat("[%R]", level->at);
-    } else {
-        step = PyUnicode_FromFormat("[key %zd]", level->index);
-    }
-    PyObject *longer = step == NULL ? NULL : PyUnicode_Concat(path, step);
-    Py_XDECREF(step);
-    Py_DECREF(path);
-    return longer;
-}
-
-/** "" or " at closure[0].x". */
-static PyObject *path_text(const struct ext_encoder *e) {
-    PyObject *path = PyUnicode_FromString("");
-    for (int i = 0; i < e->depth && path != NULL; i++) {
-        path = path_step(path, &e->level[i]);
-    }
-    if (path == NULL || PyUnicode_GET_LENGTH(path) == 0) {
-        return path;
-    }
-    PyObject *text = PyUnicode_FromFormat(" at %U", path);
-    Py_DECREF(path);
-    return text;
-}
-
-static void raise_at(struct ext_encoder *e, PyObject *what) {
-    PyObject *path = what == NULL ? NULL : path_text(e);
-    if (path != NULL) {
-        PyErr_Format(e->state->uncacheable, "%U%U", what, path);
-        Py_DECREF(path);
-    }
-}
-
-int ext_uncacheable(struct ext_encoder *e, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    PyObject *what = PyUnicode_FromFormatV(format, args);
-    va_end(args);
-    raise_at(e, what);
-    Py_XDECREF(what);
-    return -1;
-}
-
-int ext_encoded(struct ext_encoder *e, int code) {
-    switch (code) {
-    case SAGGAR_OK:
-        return 0;
-    case SAGGAR_ELIMIT:
-        return ext_uncacheable(e, "value too large or too deep");
-    case SAGGAR_EINVAL:
-        return ext_uncacheable(e, "value without a canonical encoding");
-    default:
-        ext_raise(e->state, code, NULL);
-        return -1;
-    }
-}
-
-/** An Uncacheable that a callback raised is told with the place where the object stood. */
-static void add_place(struct ext_encoder *e) {
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    PyObject *what = value == NULL ? NULL : PyObject_Str(value);
-    if (what == NULL) {
-        PyErr_Restore(type, value, trace);
-        return;
-    }
-    raise_at(e, what);
-    Py_DECREF(what);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
-}
-
-/* ---- levels ---- */
-
-int ext_enter(struct ext_encoder *e, PyObject *object, PyObject *origin) {
-    if (e->depth == EXT_MAX_DEPTH) {
-        return ext_uncacheable(e, "more than %d levels", EXT_MAX_DEPTH);
-    }
-    struct ext_level *level = &e->level[e->depth++];
-    level->object = Py_XNewRef(object);
-    level->origin = Py_XNewRef(origin);
-    level->at = NULL;
-    level->index = -1;
-    return 0;
-}
-
-void ext_leave(struct ext_encoder *e) {
-    struct ext_level *level = &e->level[--e->depth];
-    Py_CLEAR(level->object);
-    Py_CLEAR(level->origin);
-}
-
-/** The level that encloses this place and is the object, or -1. */
-static int enclosing(const struct ext_encoder *e, PyObject *object) {
-    for (int i = e->depth - 1; i >= 0; i--) {
-        if (e->level[i].object == object || e->level[i].origin == object) {
-            return i;
-        }
-    }
-    return -1;
-}
 
 /* ---- scalars ---- */
 
@@ -134,7 +22,8 @@ static int encode_int(struct ext_encoder *e, PyObject *value) {
     PyObject *magnitude = PyNumber_Absolute(value);
     PyObject *bits = magnitude == NULL ? NULL : PyObject_CallMethod(magnitude, "bit_length", NULL);
     size_t size = bits == NULL ? 0 : (PyLong_AsSize_t(bits) + 7) / 8;
-    PyObject *bytes = bits == NULL ? NULL : PyObject_CallMethod(magnitude, "to_bytes", "ns", (Py_ssize_t)size, "little");
+    PyObject *bytes =
+        bits == NULL ? NULL : PyObject_CallMethod(magnitude, "to_bytes", "ns", (Py_ssize_t)size, "little");
     int result = -1;
     if (bytes != NULL) {
         result = ext_encoded(
@@ -160,8 +49,8 @@ int ext_encode_text(struct ext_encoder *e, PyObject *text) {
     if (bytes == NULL) {
         return -1;
     }
-    int result = ext_encoded(
-        e, saggar_encode_text(e->out, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)));
+    int result =
+        ext_encoded(e, saggar_encode_text(e->out, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)));
     Py_DECREF(bytes);
     return result;
 }
@@ -281,7 +170,7 @@ static int encode_members(struct ext_encoder *e, saggar_container kind, PyObject
 }
 
 static int encode_container(struct ext_encoder *e, saggar_container kind, PyObject *value, PyObject *origin) {
-    int level = enclosing(e, value);
+    int level = ext_enclosing(e, value);
     if (level >= 0) {
         return ext_encoded(e, saggar_encode_back_reference(e->out, (uint32_t)level));
     }
@@ -382,7 +271,7 @@ int ext_encode_value(struct ext_encoder *e, PyObject *value) {
     if (known != 0) {
         return known < 0 ? -1 : 0;
     }
-    int level = enclosing(e, value);
+    int level = ext_enclosing(e, value);
     if (level >= 0) {
         return ext_encoded(e, saggar_encode_back_reference(e->out, (uint32_t)level));
     }
@@ -392,7 +281,7 @@ int ext_encode_value(struct ext_encoder *e, PyObject *value) {
     PyObject *stand_in = PyObject_CallOneArg(e->callback, value);
     if (stand_in == NULL) {
         if (PyErr_ExceptionMatches(e->state->uncacheable) && e->depth > 0) {
-            add_place(e);
+            ext_add_place(e);
         }
         return -1;
     }
@@ -438,6 +327,7 @@ static PyObject *encode(PyObject *module, PyObject *args, PyObject *names) {
 PyMethodDef ext_encode_methods[] = {
     {"encode", (PyCFunction)(void (*)(void))encode, METH_VARARGS | METH_KEYWORDS,
      "encode(value, default=None)\n--\n\n"
-     "The canonical encoding. `default` is asked about objects of other types and returns what stands for them."},
+     "The canonical encoding. `default` is asked about objects of other types and returns what stands for "
+     "them."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,7 @@
 /*
- * Entry, its parts, and Claim. A part is lent out as a read-only memoryview over a lease, which holds the bytes and the
- * entry until the last view is gone. A claim is released once: at the end of its block, by hand, or when collected.
+ * Entry, its parts, and Claim. A part is lent out as a read-only memoryview over a lease, which holds the
+ * bytes and the entry until the last view is gone. A claim is released once: at the end of its block, by
+ * hand, or when collected.
  */
 #include "ext.h"
 
@@ -8,21 +9,18 @@
 #include <structmember.h>
 
 typedef struct {
-    PyObject_HEAD
-    saggar_entry *entry;
+    PyObject_HEAD saggar_entry *entry;
     PyObject *tier, *identity;
 } EntryObject;
 
 /** Bytes of a part, lent out through the buffer protocol. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *entry;
+    PyObject_HEAD PyObject *entry;
     saggar_view view;
 } LeaseObject;
 
 typedef struct {
-    PyObject_HEAD
-    saggar_claim *claim;
+    PyObject_HEAD saggar_claim *claim;
     PyObject *outcome;
     double waited;
 } ClaimObject;
@@ -103,7 +101,8 @@ static PyObject *entry_reject(PyObject *self, PyObject *unused) {
 }
 
 static PyMethodDef entry_methods[] = {
-    {"part", entry_part, METH_O, "part(name, /)\n--\n\nA part's verified bytes, or None if there is no such part."},
+    {"part", entry_part, METH_O,
+     "part(name, /)\n--\n\nA part's verified bytes, or None if there is no such part."},
     {"recipe", entry_recipe, METH_NOARGS, "recipe()\n--\n\nThe recipe's verified bytes."},
     {"reject", entry_reject, METH_NOARGS, "reject()\n--\n\nSets the entry aside for this process."},
     {NULL, NULL, 0, NULL},
@@ -149,7 +148,9 @@ static PyType_Slot lease_slots[] = {
 /* ---- claim ---- */
 
 PyObject *ext_claim_new(ext_state *state, saggar_claim *claim, saggar_claim_outcome outcome, double waited) {
-    const char *word = outcome == SAGGAR_CLAIM_OWNED ? "owned" : outcome == SAGGAR_CLAIM_FREED ? "freed" : "none";
+    const char *word = outcome == SAGGAR_CLAIM_OWNED   ? "owned"
+                       : outcome == SAGGAR_CLAIM_FREED ? "freed"
+                                                       : "none";
     ClaimObject *self = (ClaimObject *)state->claim->tp_alloc(state->claim, 0);
     if (self == NULL) {
         saggar_claim_release(claim);
@@ -191,7 +192,8 @@ static PyObject *claim_enter(PyObject *self, PyObject *unused) {
 }
 
 static PyMethodDef claim_methods[] = {
-    {"release", claim_release, METH_NOARGS, "release()\n--\n\nLets others compile the key; may be called twice."},
+    {"release", claim_release, METH_NOARGS,
+     "release()\n--\n\nLets others compile the key; may be called twice."},
     {"__enter__", claim_enter, METH_NOARGS, NULL},
     {"__exit__", claim_release, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

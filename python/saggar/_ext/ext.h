@@ -1,7 +1,7 @@
 /*
- * The binding, shared by its files. Everything that changes lives in the module's state, so that each interpreter has
- * its own. A function returns NULL or -1 with a Python exception set, as usual; references are owned unless a comment
- * says "borrowed".
+ * The binding, shared by its files. Everything that changes lives in the module's state, so that each
+ * interpreter has its own. A function returns NULL or -1 with a Python exception set, as usual; references
+ * are owned unless a comment says "borrowed".
  */
 #ifndef SAGGAR_EXT_H
 #define SAGGAR_EXT_H
@@ -32,33 +32,30 @@ static inline ext_state *ext_state_of_type(PyTypeObject *type) {
 /** Raises SaggarError(code, what) and returns NULL; MemoryError for ENOMEM. `what` may be NULL. */
 PyObject *ext_raise(ext_state *state, int code, const char *what);
 
-/** Text without a zero byte, in UTF-8; borrowed from the object. `what` names it in the TypeError or ValueError. */
+/** Text without a zero byte, in UTF-8; borrowed from the object. `what` names it in the TypeError or
+ * ValueError. */
 const char *ext_text(PyObject *object, const char *what);
 /** Exactly 32 bytes of a bytes object; borrowed. */
 const uint8_t *ext_digest(PyObject *object, const char *what);
 
-/* ---- values (types.c, encode.c, numpy.c, decode.c) ---- */
+/* ---- values (types.c; encode.c, place.c, numpy.c; decode.c, numpy_back.c) ---- */
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *type;   /**< str */
-    PyObject *fields; /**< tuple of (str, object) tuples */
+    PyObject_HEAD PyObject *type; /**< str */
+    PyObject *fields;             /**< tuple of (str, object) tuples */
 } RecordObject;
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *items; /**< dict */
+    PyObject_HEAD PyObject *items; /**< dict */
 } MapObject;
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *what;   /**< str */
-    PyObject *sha256; /**< bytes of length 32 */
+    PyObject_HEAD PyObject *what; /**< str */
+    PyObject *sha256;             /**< bytes of length 32 */
 } DigestObject;
 
 typedef struct {
-    PyObject_HEAD
-    PyObject *encoded; /**< bytes */
+    PyObject_HEAD PyObject *encoded; /**< bytes */
 } RawObject;
 
 int ext_types_add(PyObject *module, ext_state *state);
@@ -93,10 +90,16 @@ int ext_encoded(struct ext_encoder *e, int code);
 /** Opens and closes a level; `object` may be NULL for one that no reference can lead to. */
 int ext_enter(struct ext_encoder *e, PyObject *object, PyObject *origin);
 void ext_leave(struct ext_encoder *e);
+/** The level that encloses this place and is the object, or -1. */
+int ext_enclosing(const struct ext_encoder *e, PyObject *object);
+/** An Uncacheable that a callback raised is told with the place where the object stood. */
+void ext_add_place(struct ext_encoder *e);
 int ext_encode_text(struct ext_encoder *e, PyObject *text);
 /** NumPy's objects: 1 encoded, 0 not one of them, -1 raised. */
 int ext_encode_numpy(struct ext_encoder *e, PyObject *value);
 
+/** True, false or -1 with an exception. */
+int ext_true_attribute(PyObject *object, const char *name);
 /** The numpy module if it is imported, borrowed; NULL without an exception if not. */
 PyObject *ext_numpy(void);
 /** Made from decoded parts, NULL with an exception on failure. `dtype` is the decoded dtype. */
@@ -113,11 +116,10 @@ extern PyMethodDef ext_trail_methods[];
 /* ---- cache (cache.c, entry.c, publish.c) ---- */
 
 typedef struct {
-    PyObject_HEAD
-    saggar_cache *cache; /**< NULL once closed */
-    unsigned users;      /**< calls that run without the interpreter's lock */
-    bool closing;        /**< close() came while there were users: the last one closes */
-    bool blocks;         /**< a lookup may read a store */
+    PyObject_HEAD saggar_cache *cache; /**< NULL once closed */
+    unsigned users;                    /**< calls that run without the interpreter's lock */
+    bool closing;                      /**< close() came while there were users: the last one closes */
+    bool blocks;                       /**< a lookup may read a store */
 } CacheObject;
 
 int ext_cache_add(PyObject *module, ext_state *state);

@@ -29,7 +29,8 @@ static PyObject *finish(ext_state *state, saggar_recipe *recipe) {
     int err = saggar_recipe_finish(recipe, key, &bytes, &size);
     return err == SAGGAR_OK
                ? Py_BuildValue("(y#y#)", key, (Py_ssize_t)sizeof key, bytes, (Py_ssize_t)size)
-               : ext_raise(state, err, err == SAGGAR_EINVAL ? "a mandatory field of the recipe is missing" : NULL);
+               : ext_raise(state, err,
+                           err == SAGGAR_EINVAL ? "a mandatory field of the recipe is missing" : NULL);
 }
 
 static PyObject *recipe(PyObject *module, PyObject *fields) {
@@ -110,7 +111,8 @@ static PyObject *parse_features(PyObject *module, PyObject *args) {
 static PyObject *register_symbol(PyObject *module, PyObject *args) {
     const char *name;
     PyObject *digest;
-    if (!PyArg_ParseTuple(args, "sO:register_symbol", &name, &digest) || ext_digest(digest, "digest") == NULL) {
+    if (!PyArg_ParseTuple(args, "sO:register_symbol", &name, &digest) ||
+        ext_digest(digest, "digest") == NULL) {
         return NULL;
     }
     int err = saggar_symbol_register(name, (const uint8_t *)PyBytes_AS_STRING(digest));
@@ -122,8 +124,9 @@ static PyObject *register_symbol(PyObject *module, PyObject *args) {
 
 static int append_symbol(void *context, const char *name, bool defined, bool common) {
     PyObject *text = PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "surrogateescape");
-    PyObject *row = text == NULL ? NULL
-                                 : PyTuple_Pack(3, text, defined ? Py_True : Py_False, common ? Py_True : Py_False);
+    PyObject *row = text == NULL
+                        ? NULL
+                        : PyTuple_Pack(3, text, defined ? Py_True : Py_False, common ? Py_True : Py_False);
     int err = row == NULL ? -1 : PyList_Append(context, row);
     Py_XDECREF(text);
     Py_XDECREF(row);
@@ -149,9 +152,11 @@ static PyObject *object_symbols(PyObject *module, PyObject *object) {
 }
 
 PyMethodDef ext_host_methods[] = {
-    {"host_features", host_features, METH_NOARGS, "host_features()\n--\n\nWhat this processor can run, comma-separated."},
+    {"host_features", host_features, METH_NOARGS,
+     "host_features()\n--\n\nWhat this processor can run, comma-separated."},
     {"parse_features", parse_features, METH_VARARGS,
-     "parse_features(cpu, features, /)\n--\n\n(canonical names, unknown names) of a CPU model and an LLVM feature string."},
+     "parse_features(cpu, features, /)\n--\n\n(canonical names, unknown names) of a CPU model and an LLVM "
+     "feature string."},
     {"register_symbol", register_symbol, METH_VARARGS,
      "register_symbol(name, digest, /)\n--\n\nFalse if another digest is registered under the name."},
     {"object_symbols", object_symbols, METH_O,

@@ -1,6 +1,6 @@
 /*
- * The module saggar._saggar: its state, its exceptions and what its files share. Nothing is static but constants; the
- * module may be loaded by several interpreters.
+ * The module saggar._saggar: its state, its exceptions and what its files share. Nothing is static but
+ * constants; the module may be loaded by several interpreters.
  */
 #include "ext.h"
 
@@ -65,7 +65,8 @@ static int error_init(PyObject *self, PyObject *args, PyObject *names) {
     PyObject *text = message == NULL ? PyUnicode_FromString(saggar_strerror(code)) : Py_NewRef(message);
     int result = -1;
     if (number != NULL && name != NULL && text != NULL && PyObject_SetAttrString(self, "code", number) == 0 &&
-        PyObject_SetAttrString(self, "name", name) == 0 && PyObject_SetAttrString(self, "message", text) == 0) {
+        PyObject_SetAttrString(self, "name", name) == 0 &&
+        PyObject_SetAttrString(self, "message", text) == 0) {
         result = 0;
     }
     Py_XDECREF(number);
@@ -125,8 +126,28 @@ static PyObject *sha256(PyObject *module, PyObject *data) {
     return PyBytes_FromStringAndSize((const char *)digest, sizeof digest);
 }
 
+static PyObject *show(PyObject *module, PyObject *args, PyObject *names) {
+    static char *keywords[] = {"encoded", "limit", NULL};
+    Py_buffer view;
+    Py_ssize_t limit = 200;
+    if (!PyArg_ParseTupleAndKeywords(args, names, "y*|n:show", keywords, &view, &limit)) {
+        return NULL;
+    }
+    char *text;
+    int err = saggar_value_print(view.buf, (size_t)view.len, limit < 0 ? 0 : (size_t)limit, &text);
+    PyBuffer_Release(&view);
+    if (err != SAGGAR_OK) {
+        return ext_raise(ext_state_of_module(module), err, NULL);
+    }
+    PyObject *result = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    free(text);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"version", version, METH_NOARGS, "version()\n--\n\nThe version of the library, e.g. '0.1.0'."},
+    {"show", (PyCFunction)(void (*)(void))show, METH_VARARGS | METH_KEYWORDS,
+     "show(encoded, limit=200)\n--\n\nA value for people, on one line, cut after about `limit` bytes."},
     {"sha256", sha256, METH_O, "sha256(data, /)\n--\n\nThe SHA-256 of bytes."},
     {NULL, NULL, 0, NULL},
 };
@@ -139,9 +160,9 @@ static int module_exec(PyObject *module) {
     }
     state->error = PyType_FromModuleAndSpec(module, &error_spec, bases);
     Py_DECREF(bases);
-    state->uncacheable = PyErr_NewExceptionWithDoc("saggar._saggar.Uncacheable",
-                                                   "An object has no canonical encoding; str() says what and where.",
-                                                   NULL, NULL);
+    state->uncacheable = PyErr_NewExceptionWithDoc(
+        "saggar._saggar.Uncacheable", "An object has no canonical encoding; str() says what and where.", NULL,
+        NULL);
     if (state->error == NULL || state->uncacheable == NULL ||
         PyModule_AddObjectRef(module, "SaggarError", state->error) < 0 ||
         PyModule_AddObjectRef(module, "Uncacheable", state->uncacheable) < 0 ||
@@ -158,7 +179,8 @@ static int module_exec(PyObject *module) {
             return -1;
         }
     }
-    return ext_types_add(module, state) < 0 || ext_cache_add(module, state) < 0 || ext_entry_add(module, state) < 0
+    return ext_types_add(module, state) < 0 || ext_cache_add(module, state) < 0 ||
+                   ext_entry_add(module, state) < 0
                ? -1
                : 0;
 }
@@ -191,14 +213,9 @@ static PyModuleDef_Slot slots[] = {
 };
 
 struct PyModuleDef ext_module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "saggar._saggar",
-    .m_doc = "The binding of libsaggar.",
-    .m_size = sizeof(ext_state),
-    .m_methods = methods,
-    .m_slots = slots,
-    .m_traverse = module_traverse,
-    .m_clear = module_clear,
+    PyModuleDef_HEAD_INIT,         .m_name = "saggar._saggar", .m_doc = "The binding of libsaggar.",
+    .m_size = sizeof(ext_state),   .m_methods = methods,       .m_slots = slots,
+    .m_traverse = module_traverse, .m_clear = module_clear,
 };
 
 PyMODINIT_FUNC PyInit__saggar(void);

@@ -1,7 +1,7 @@
 /*
- * NumPy's dtypes, arrays and scalars, both ways, through their Python attributes: nothing of NumPy is compiled in, and
- * it is never imported from here. What its attributes do not tell completely (user-defined dtypes, object arrays,
- * subclasses) is not encodable.
+ * NumPy's dtypes, arrays and scalars, encoded through their Python attributes: nothing of NumPy is compiled
+ * in, and it is never imported from here. What its attributes do not tell completely (user-defined dtypes,
+ * object arrays, subclasses) is not encodable.
  */
 #include "ext.h"
 
@@ -29,7 +29,7 @@ static int long_attribute(PyObject *object, const char *name, long long *out) {
     return *out == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
-static int true_attribute(PyObject *object, const char *name) {
+int ext_true_attribute(PyObject *object, const char *name) {
     PyObject *value = PyObject_GetAttrString(object, name);
     int result = value == NULL ? -1 : PyObject_IsTrue(value);
     Py_XDECREF(value);
@@ -143,7 +143,8 @@ static int encode_sub(struct ext_encoder *e, PyObject *numpy, PyObject *dtype) {
     if (sub != NULL && !PyTuple_Check(sub)) {
         result = ext_encoded(e, saggar_encode_none(e->out));
     } else if (sub != NULL && PyTuple_GET_SIZE(sub) == 2 &&
-               ext_encoded(e, saggar_encode_begin(e->out, SAGGAR_TUPLE)) == 0 && ext_enter(e, NULL, NULL) == 0) {
+               ext_encoded(e, saggar_encode_begin(e->out, SAGGAR_TUPLE)) == 0 &&
+               ext_enter(e, NULL, NULL) == 0) {
         result = encode_dtype_value(e, numpy, PyTuple_GET_ITEM(sub, 0));
         result = result < 0 ? -1 : ext_encode_value(e, PyTuple_GET_ITEM(sub, 1));
         ext_leave(e);
@@ -200,10 +201,10 @@ static int shape_of(struct ext_encoder *e, PyObject *array, uint64_t extents[MAX
 /** order as in section 2.2 and flags, or -1. */
 static int layout_of(PyObject *array, uint8_t *order, uint8_t *flags) {
     PyObject *all = PyObject_GetAttrString(array, "flags");
-    int c = all == NULL ? -1 : true_attribute(all, "c_contiguous");
-    int f = c < 0 ? -1 : true_attribute(all, "f_contiguous");
-    int writeable = f < 0 ? -1 : true_attribute(all, "writeable");
-    int aligned = writeable < 0 ? -1 : true_attribute(all, "aligned");
+    int c = all == NULL ? -1 : ext_true_attribute(all, "c_contiguous");
+    int f = c < 0 ? -1 : ext_true_attribute(all, "f_contiguous");
+    int writeable = f < 0 ? -1 : ext_true_attribute(all, "writeable");
+    int aligned = writeable < 0 ? -1 : ext_true_attribute(all, "aligned");
     Py_XDECREF(all);
     if (aligned < 0) {
         return -1;
@@ -218,7 +219,7 @@ static int encode_array_of(struct ext_encoder *e, PyObject *numpy, PyObject *arr
     uint32_t ndim = 0;
     uint8_t order = 0, flags = 0;
     long long size;
-    int objects = true_attribute(dtype, "hasobject");
+    int objects = ext_true_attribute(dtype, "hasobject");
     if (objects != 0) {
         return objects < 0 ? -1 : ext_uncacheable(e, "array of objects");
     }
@@ -237,8 +238,9 @@ static int encode_array_of(struct ext_encoder *e, PyObject *numpy, PyObject *arr
         Py_XDECREF(items);
         return PyErr_Occurred() ? -1 : ext_uncacheable(e, "odd array");
     }
-    int result = ext_encoded(e, saggar_encode_array_data(e->out, order, flags, extents, ndim, PyBytes_AS_STRING(items),
-                                                         (size_t)PyBytes_GET_SIZE(items)));
+    int result =
+        ext_encoded(e, saggar_encode_array_data(e->out, order, flags, extents, ndim, PyBytes_AS_STRING(items),
+                                                (size_t)PyBytes_GET_SIZE(items)));
     Py_DECREF(items);
     return result;
 }
@@ -255,18 +257,20 @@ static int encode_scalar(struct ext_encoder *e, PyObject *numpy, PyObject *scala
     PyObject *dtype = PyObject_GetAttrString(scalar, "dtype");
     PyObject *type = dtype == NULL ? NULL : PyObject_GetAttrString(dtype, "type");
     int result = type == NULL ? -1 : type == (PyObject *)Py_TYPE(scalar);
-    int objects = result > 0 ? true_attribute(dtype, "hasobject") : 0;
+    int objects = result > 0 ? ext_true_attribute(dtype, "hasobject") : 0;
     if (objects != 0) {
         result = objects < 0 ? -1 : ext_uncacheable(e, "scalar of objects");
     }
     PyObject *items = result > 0 ? PyObject_CallMethod(scalar, "tobytes", NULL) : NULL;
     if (result > 0) {
-        result = items == NULL || !PyBytes_Check(items) || ext_encoded(e, saggar_encode_array_scalar(e->out)) < 0 ||
-                         encode_dtype_record(e, numpy, dtype) < 0 ||
-                         ext_encoded(e, saggar_encode_array_data(e->out, 0, 0, NULL, 0, PyBytes_AS_STRING(items),
-                                                                 (size_t)PyBytes_GET_SIZE(items))) < 0
-                     ? -1
-                     : 1;
+        result =
+            items == NULL || !PyBytes_Check(items) ||
+                    ext_encoded(e, saggar_encode_array_scalar(e->out)) < 0 ||
+                    encode_dtype_record(e, numpy, dtype) < 0 ||
+                    ext_encoded(e, saggar_encode_array_data(e->out, 0, 0, NULL, 0, PyBytes_AS_STRING(items),
+                                                            (size_t)PyBytes_GET_SIZE(items))) < 0
+                ? -1
+                : 1;
     }
     Py_XDECREF(items);
     Py_XDECREF(type);
@@ -296,130 +300,4 @@ int ext_encode_numpy(struct ext_encoder *e, PyObject *value) {
     Py_XDECREF(scalar);
     Py_DECREF(numpy);
     return result;
-}
-
-/* ---- back to NumPy ---- */
-
-/** The value of a field of a decoded record by its place, which FORMAT.md fixes; borrowed. */
-static PyObject *field_at(PyObject *record, Py_ssize_t i) {
-    PyObject *fields = ((RecordObject *)record)->fields;
-    if (i >= PyTuple_GET_SIZE(fields)) {
-        PyErr_SetString(PyExc_ValueError, "not the record of a dtype");
-        return NULL;
-    }
-    return PyTuple_GET_ITEM(PyTuple_GET_ITEM(fields, i), 1);
-}
-
-/** {'names': …, 'titles': …, 'offsets': …, 'formats': …, 'itemsize': …} of the fields of a structure. */
-static PyObject *struct_description(PyObject *fields, PyObject *itemsize) {
-    static const char *const columns[] = {"names", "titles", "offsets", "formats"};
-    PyObject *description = PyDict_New();
-    if (description == NULL || PyDict_SetItemString(description, "itemsize", itemsize) < 0) {
-        Py_XDECREF(description);
-        return NULL;
-    }
-    for (Py_ssize_t c = 0; c < 4; c++) {
-        PyObject *column = PyList_New(0);
-        int err = column == NULL ? -1 : PyDict_SetItemString(description, columns[c], column);
-        for (Py_ssize_t i = 0; err == 0 && i < PyTuple_GET_SIZE(fields); i++) {
-            PyObject *row = PyTuple_GET_ITEM(fields, i);
-            if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != 4) {
-                PyErr_SetString(PyExc_ValueError, "not the record of a dtype");
-                err = -1;
-            } else {
-                err = PyList_Append(column, PyTuple_GET_ITEM(row, c));
-            }
-        }
-        Py_XDECREF(column);
-        if (err < 0) {
-            Py_DECREF(description);
-            return NULL;
-        }
-    }
-    return description;
-}
-
-static PyObject *call_dtype(PyObject *numpy, PyObject *description, PyObject *align, PyObject *metadata) {
-    PyObject *function = PyObject_GetAttrString(numpy, "dtype");
-    PyObject *args = Py_BuildValue("(O)", description);
-    PyObject *names = metadata == Py_None ? Py_BuildValue("{s:O}", "align", align)
-                                          : Py_BuildValue("{s:O,s:O}", "align", align, "metadata", metadata);
-    PyObject *dtype = function == NULL || args == NULL || names == NULL ? NULL : PyObject_Call(function, args, names);
-    Py_XDECREF(function);
-    Py_XDECREF(args);
-    Py_XDECREF(names);
-    return dtype;
-}
-
-/** NULL with ValueError if NumPy's idea of the dtype is not what the record says. Steals `dtype`. */
-static PyObject *agreeing(PyObject *dtype, PyObject *record) {
-    static const char *const names[] = {"str", "itemsize", "isalignedstruct"};
-    for (Py_ssize_t i = 0; dtype != NULL && i < 3; i++) {
-        PyObject *value = PyObject_GetAttrString(dtype, names[i]);
-        int same = value == NULL ? -1 : PyObject_RichCompareBool(value, field_at(record, i), Py_EQ);
-        Py_XDECREF(value);
-        if (same == 0) {
-            PyErr_SetString(PyExc_ValueError, "NumPy has no such dtype");
-        }
-        if (same <= 0) {
-            Py_CLEAR(dtype);
-        }
-    }
-    return dtype;
-}
-
-PyObject *ext_numpy_dtype(ext_state *state, PyObject *record) {
-    PyObject *numpy = ext_numpy();
-    if (!Py_IS_TYPE(record, state->record) || numpy == NULL) {
-        PyErr_SetString(PyExc_ValueError, "not the record of a dtype");
-        return NULL;
-    }
-    PyObject *fields = field_at(record, 4), *sub = field_at(record, 5);
-    if (fields == NULL || sub == NULL) {
-        return NULL;
-    }
-    PyObject *description;
-    if (PyTuple_CheckExact(fields)) {
-        description = struct_description(fields, field_at(record, 1));
-    } else {
-        description = Py_NewRef(PyTuple_CheckExact(sub) ? sub : field_at(record, 0));
-    }
-    if (description == NULL) {
-        return NULL;
-    }
-    PyObject *dtype = call_dtype(numpy, description, field_at(record, 2), field_at(record, 3));
-    Py_DECREF(description);
-    return agreeing(dtype, record);
-}
-
-PyObject *ext_numpy_array(PyObject *dtype, PyObject *shape, int order, int flags, PyObject *items) {
-    int objects = true_attribute(dtype, "hasobject");
-    if (objects != 0) { // bytes must never be taken for pointers
-        if (objects > 0) {
-            PyErr_SetString(PyExc_ValueError, "array of objects");
-        }
-        return NULL;
-    }
-    PyObject *buffer = PyByteArray_FromObject(items);
-    PyObject *array = buffer == NULL ? NULL
-                                     : PyObject_CallMethod(ext_numpy(), "ndarray", "OOOiOs", shape, dtype, buffer, 0,
-                                                           Py_None, order == 1 ? "F" : "C");
-    Py_XDECREF(buffer);
-    if (array != NULL && (flags & 1) == 0) {
-        PyObject *all = PyObject_GetAttrString(array, "flags");
-        if (all == NULL || PyObject_SetAttrString(all, "writeable", Py_False) < 0) {
-            Py_CLEAR(array);
-        }
-        Py_XDECREF(all);
-    }
-    return array;
-}
-
-PyObject *ext_numpy_scalar(PyObject *dtype, PyObject *item) {
-    PyObject *shape = PyTuple_New(0);
-    PyObject *array = shape == NULL ? NULL : ext_numpy_array(dtype, shape, 0, 1, item);
-    PyObject *scalar = array == NULL ? NULL : PyObject_GetItem(array, shape);
-    Py_XDECREF(array);
-    Py_XDECREF(shape);
-    return scalar;
 }

@@ -1,10 +1,12 @@
 /*
- * Cache.publish(): from Python's arguments to a draft, which is then stored without the interpreter's lock. The draft
- * copies everything, so that nothing of Python is touched meanwhile.
+ * Cache.publish(): from Python's arguments to a draft, which is then stored without the interpreter's lock.
+ * The draft copies everything, so that nothing of Python is touched meanwhile.
  */
 #include "ext.h"
 
 #include <string.h>
+
+#include "isa/features.h"
 
 /** 0, or -1 with SaggarError. */
 static int check(ext_state *state, int err, const char *what) {
@@ -58,6 +60,7 @@ static int add_features(ext_state *state, saggar_draft *draft, saggar_arch arch,
     if (check(state, saggar_features_parse(arch, cpu, features, &set, &unknown), cpu) < 0) {
         return -1;
     }
+    sg_features_required(arch, SAGGAR_PROVENANCE_DECLARED, &set); /* what the code can need of the target */
     int err = saggar_draft_require_features(draft, SAGGAR_PROVENANCE_DECLARED, &set, unknown);
     free(unknown);
     return check(state, err, "features");
@@ -172,14 +175,15 @@ static PyObject *store(CacheObject *self, saggar_draft *draft) {
 }
 
 PyObject *ext_cache_publish(PyObject *object, PyObject *args, PyObject *names) {
-    static char *keywords[] = {"recipe", "group", "parts", "arch", "features", "symbols", "dependencies", "seconds", NULL};
+    static char *keywords[] = {"recipe",  "group",        "parts",   "arch", "features",
+                               "symbols", "dependencies", "seconds", NULL};
     CacheObject *self = (CacheObject *)object;
     ext_state *state = ext_state_of_type(Py_TYPE(self));
     struct arguments a = {.arch = "host", .seconds = Py_None};
     PyObject *features = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "y*|$(sss)O!zOOOO:publish", keywords, &a.recipe, &a.compiler,
-                                     &a.module, &a.qualname, &PyDict_Type, &a.parts, &a.arch, &features, &a.symbols,
-                                     &a.dependencies, &a.seconds)) {
+    if (!PyArg_ParseTupleAndKeywords(args, names, "y*|$(sss)O!zOOOO:publish", keywords, &a.recipe,
+                                     &a.compiler, &a.module, &a.qualname, &PyDict_Type, &a.parts, &a.arch,
+                                     &features, &a.symbols, &a.dependencies, &a.seconds)) {
         return NULL;
     }
     PyObject *identity = NULL;

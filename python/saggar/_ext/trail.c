@@ -1,4 +1,5 @@
-/* The trail of this process: words to events, and the counters back. Recording fails for nothing but a wrong argument. */
+/* The trail of this process: words to events, and the counters back. Recording fails for nothing but a wrong
+ * argument. */
 #include "ext.h"
 
 #include <string.h>
@@ -7,10 +8,14 @@ static const struct {
     const char *word;
     saggar_event event;
 } events[] = {
-    {"adapter", SAGGAR_EVENT_ADAPTER},       {"hit", SAGGAR_EVENT_HIT},
-    {"miss", SAGGAR_EVENT_MISS},             {"compiled", SAGGAR_EVENT_COMPILED},
-    {"published", SAGGAR_EVENT_PUBLISHED},   {"not-stored", SAGGAR_EVENT_NOT_STORED},
-    {"fault", SAGGAR_EVENT_FAULT},           {"waited", SAGGAR_EVENT_WAITED},
+    {"adapter", SAGGAR_EVENT_ADAPTER},
+    {"hit", SAGGAR_EVENT_HIT},
+    {"miss", SAGGAR_EVENT_MISS},
+    {"compiled", SAGGAR_EVENT_COMPILED},
+    {"published", SAGGAR_EVENT_PUBLISHED},
+    {"not-stored", SAGGAR_EVENT_NOT_STORED},
+    {"fault", SAGGAR_EVENT_FAULT},
+    {"waited", SAGGAR_EVENT_WAITED},
     {"random-name", SAGGAR_EVENT_RANDOM_NAME},
 };
 #define EVENTS (sizeof events / sizeof *events)
@@ -59,8 +64,8 @@ static PyObject *trail(PyObject *module, PyObject *args, PyObject *names) {
     unsigned flags = 0;
     PyObject *key = Py_None, *group = NULL, *detail = NULL, *bytes = Py_None, *kept[2] = {NULL, NULL};
     Py_buffer blob = {.buf = NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, names, "s|$IsKOUUO:trail", keywords, &word, &flags, &reason, &value, &key,
-                                     &group, &detail, &bytes) ||
+    if (!PyArg_ParseTupleAndKeywords(args, names, "s|$IsKOUUO:trail", keywords, &word, &flags, &reason,
+                                     &value, &key, &group, &detail, &bytes) ||
         (bytes != Py_None && PyObject_GetBuffer(bytes, &blob, PyBUF_SIMPLE) < 0)) {
         return NULL;
     }
@@ -69,7 +74,8 @@ static PyObject *trail(PyObject *module, PyObject *args, PyObject *names) {
     PyObject *result = NULL;
     if (event_of(word, &event.event) == 0 && reason_of(reason, &event.reason) == 0 &&
         (key == Py_None || (event.key = ext_digest(key, "key")) != NULL) &&
-        (event.group = any_text(group, &kept[0])) != NULL && (event.detail = any_text(detail, &kept[1])) != NULL) {
+        (event.group = any_text(group, &kept[0])) != NULL &&
+        (event.detail = any_text(detail, &kept[1])) != NULL) {
         saggar_trail_record(&event);
         result = Py_NewRef(Py_None);
     }
@@ -104,7 +110,9 @@ PyMethodDef ext_trail_methods[] = {
     {"trail", (PyCFunction)(void (*)(void))trail, METH_VARARGS | METH_KEYWORDS,
      "trail(event, *, flags=0, reason='none', value=0, key=None, group='', detail='', blob=None)\n--\n\n"
      "Records an event of this process."},
-    {"trail_close", trail_close, METH_NOARGS, "trail_close()\n--\n\nEnds the trail of this process in good order."},
-    {"trail_counts", trail_counts, METH_NOARGS, "trail_counts()\n--\n\nThe events of this process so far, by word."},
+    {"trail_close", trail_close, METH_NOARGS,
+     "trail_close()\n--\n\nEnds the trail of this process in good order."},
+    {"trail_counts", trail_counts, METH_NOARGS,
+     "trail_counts()\n--\n\nThe events of this process so far, by word."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,6 @@
 /*
- * Record, Map, Digest and Raw: values that Python has no type of its own for. They are made once, compared by content
- * and do not change; Record and Map may be part of a cycle.
+ * Record, Map, Digest and Raw: values that Python has no type of its own for. They are made once, compared by
+ * content and do not change; Record and Map may be part of a cycle.
  */
 #include "ext.h"
 
@@ -9,13 +9,14 @@
 
 /** What all four share: up to two object members behind the head. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *member[2];
+    PyObject_HEAD PyObject *member[2];
 } Values;
 
 _Static_assert(offsetof(RecordObject, type) == offsetof(Values, member), "Record is not laid out as Values");
-_Static_assert(offsetof(RecordObject, fields) == offsetof(Values, member[1]), "Record is not laid out as Values");
-_Static_assert(offsetof(DigestObject, sha256) == offsetof(Values, member[1]), "Digest is not laid out as Values");
+_Static_assert(offsetof(RecordObject, fields) == offsetof(Values, member[1]),
+               "Record is not laid out as Values");
+_Static_assert(offsetof(DigestObject, sha256) == offsetof(Values, member[1]),
+               "Digest is not laid out as Values");
 _Static_assert(offsetof(MapObject, items) == offsetof(Values, member), "Map is not laid out as Values");
 _Static_assert(offsetof(RawObject, encoded) == offsetof(Values, member), "Raw is not laid out as Values");
 
@@ -190,11 +191,16 @@ static PyMemberDef raw_members[] = {
 
 #define VALUE_TYPE(lower, Upper, doc)                                                                        \
     static PyType_Slot lower##_slots[] = {                                                                   \
-        {Py_tp_doc, doc},                 {Py_tp_new, lower##_new},                                          \
-        {Py_tp_dealloc, values_dealloc},  {Py_tp_traverse, values_traverse},                                 \
-        {Py_tp_clear, values_clear},      {Py_tp_richcompare, values_compare},                               \
-        {Py_tp_hash, values_hash},        {Py_tp_repr, values_repr},                                         \
-        {Py_tp_members, lower##_members}, {0, NULL},                                                         \
+        {Py_tp_doc, doc},                                                                                    \
+        {Py_tp_new, lower##_new},                                                                            \
+        {Py_tp_dealloc, values_dealloc},                                                                     \
+        {Py_tp_traverse, values_traverse},                                                                   \
+        {Py_tp_clear, values_clear},                                                                         \
+        {Py_tp_richcompare, values_compare},                                                                 \
+        {Py_tp_hash, values_hash},                                                                           \
+        {Py_tp_repr, values_repr},                                                                           \
+        {Py_tp_members, lower##_members},                                                                    \
+        {0, NULL},                                                                                           \
     };                                                                                                       \
     static PyType_Spec lower##_spec = {                                                                      \
         .name = "saggar._saggar." #Upper,                                                                    \
@@ -203,7 +209,8 @@ static PyMemberDef raw_members[] = {
         .slots = lower##_slots,                                                                              \
     }
 
-VALUE_TYPE(record, Record, "Record(type, fields)\n--\n\nA record value: its type's name, and fields in order.");
+VALUE_TYPE(record, Record,
+           "Record(type, fields)\n--\n\nA record value: its type's name, and fields in order.");
 VALUE_TYPE(map, Map, "Map(items)\n--\n\nA map whose order does not matter, from a dict.");
 VALUE_TYPE(digest, Digest, "Digest(what, sha256)\n--\n\nStands for content that was digested.");
 VALUE_TYPE(raw, Raw, "Raw(encoded)\n--\n\nBytes that are one canonical value already.");

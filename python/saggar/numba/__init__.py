@@ -6,6 +6,7 @@ why in `status()`.
 """
 from __future__ import annotations
 
+import importlib.util
 import os
 
 _status: dict[str, object] = {"installed": False, "active": False, "reason": "not installed"}
@@ -31,6 +32,9 @@ def status() -> dict[str, object]:
 def _install() -> None:
     if os.environ.get("SAGGAR_MODE") == "off":
         _status.update(active=False, reason="SAGGAR_MODE=off")
+        return
+    if importlib.util.find_spec("saggar._saggar") is None:
+        _status.update(active=False, reason="unsupported platform")
         return
     import numba
 

@@ -45,13 +45,17 @@ class FunctionCache(_Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         if not self._enabled:
             return None
+        result = None
         try:
-            return self._load(sig, target_context)
+            result = self._load(sig, target_context)
         except Required:
             raise
         except Exception as error:
             process.fault(f"looking up: {type(error).__name__}: {error}", self._text())
-            return None
+        frame = self._frame()
+        if result is None and frame is not None:
+            frame.started = process.now()
+        return result
 
     def save_overload(self, sig: Any, data: Any) -> None:
         frame = self._frame()
@@ -90,7 +94,7 @@ class FunctionCache(_Cache):
             if found is not None:
                 return found
         frame.claim = cache.claim(request.key)
-        if frame.claim.waited > 0:
+        if frame.claim.outcome != "owned" and frame.claim.waited > 0:
             process.report("waited", value=int(frame.claim.waited * 1e9), key=request.key, group=request.text(),
                            reason="claim-timeout" if frame.claim.outcome == "none" else "none")
         reason, detail = ("recompile", "") if again else self._last
@@ -104,7 +108,6 @@ class FunctionCache(_Cache):
                        group=request.text(), detail=detail or request.detail(), blob=request.recipe)
         self._demand(request.detail(), reason, detail)
         frame.pending = request
-        frame.started = process.now()
         return None
 
     _last = ("absent", "")

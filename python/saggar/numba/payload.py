@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from typing import Any
 
@@ -18,6 +19,8 @@ from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
 from .. import _saggar
 from . import codec, environments, names, recipe
 
+# Instructions that only the source asks for; LLVM itself puts in nothing but the atomic ones.
+_TARGET = re.compile(rb"llvm\.(x86|aarch64)\.(?!atomic\.)")
 _SKIPPED = {"typemap", "calltypes", "doc", "global_dict"}
 _PARALLEL = ("numba_parallel_for", "do_scheduling_signed", "do_scheduling_unsigned", "get_num_threads", "allocate_sched",
              "get_sched_size", "set_parallel_chunksize", "get_parallel_chunksize", "get_thread_id")
@@ -94,6 +97,8 @@ def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], dict[str, 
     if kind != "object":
         raise _saggar.Uncacheable(f"library of kind {kind}")
     obj, bitcode = bytes(obj), bytes(bitcode)
+    if _TARGET.search(bitcode):
+        raise _saggar.Uncacheable("it asks for instructions of one processor")
     inside, why = names.inside(obj, bitcode)
     if why:
         raise _saggar.Uncacheable(why)

@@ -96,16 +96,16 @@ def group_text(module: str, qualname: str) -> str:
 
 
 def report(event: str, **details: Any) -> None:
-    """One event of the trail."""
-    _saggar.trail(event, **details)
+    """One event of the trail. Never raises: it is called in the middle of Numba's work."""
+    try:
+        _saggar.trail(event, **details)
+    except Exception:
+        pass
 
 
 def fault(detail: str, group: str = "") -> None:
     """A fault of the adapter: counted, never raised."""
-    try:
-        _saggar.trail("fault", detail=detail[:500], group=group)
-    except Exception:
-        pass
+    report("fault", detail=detail[:500], group=group)
 
 
 def now() -> int:
