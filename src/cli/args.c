@@ -185,30 +185,37 @@ static int check(const struct cli_args *args) {
     return 0;
 }
 
-int cli_dispatch(const struct cli_command *command, int argc, char **argv) {
-    struct cli_args args = {0};
-    current = command;
-    args.names = out_alloc((size_t)(argc + 1) * sizeof *args.names);
+/* Takes argv apart; a status of -1 says that --help was printed. */
+static int parse(int argc, char **argv, struct cli_args *args) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0) {
-            args.command = argv + i + 1;
+            args->command = argv + i + 1;
             break;
         }
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            cli_help(command);
-            return out_finish(0);
+            cli_help(current);
+            return -1;
         }
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
             int status = option(argv, argc, &i);
             if (status != 0)
                 return status;
         } else {
-            args.names[args.n++] = argv[i];
+            args->names[args->n++] = argv[i];
         }
     }
-    int status = check(&args);
+    return check(args);
+}
+
+int cli_dispatch(const struct cli_command *command, int argc, char **argv) {
+    struct cli_args args = {0};
+    current = command;
+    args.names = out_alloc((size_t)(argc + 1) * sizeof *args.names);
+    int status = parse(argc, argv, &args);
     if (status == 0)
         status = command->run(&args);
+    else if (status == -1)
+        status = out_finish(0);
     free(args.names);
     return status;
 }

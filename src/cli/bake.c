@@ -14,11 +14,11 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/args.h"
-#include "cli/events.h"
 #include "cli/kept.h"
 #include "cli/out.h"
 #include "cli/progress.h"
 #include "cli/tiers.h"
+#include "cli/used.h"
 
 static struct cli_list trails, provenance, groups;
 static const char *store, *output, *prefix, *name = "saggar.saggar";
@@ -48,64 +48,20 @@ static const struct cli_exit exits[] = {
     CLI_EXITS_END,
 };
 
-struct keys {
-    uint8_t (*key)[SAGGAR_KEY_SIZE];
-    size_t n;
-};
-
 struct baking {
     saggar_image_writer *writer;
-    struct keys used, found;
+    struct cli_keys used, found;
     struct progress progress;
     const char *tier;
     uint64_t taken, unused, unmatched, damaged;
     int error;
 };
 
-static int by_key(const void *a, const void *b) {
-    return memcmp(a, b, SAGGAR_KEY_SIZE);
-}
-
-static void add_key(struct keys *keys, const uint8_t *key) {
-    uint8_t *slot = out_grow(&keys->key, &keys->n, sizeof *keys->key);
-    memcpy(slot, key, SAGGAR_KEY_SIZE);
-}
-
-static void sort_keys(struct keys *keys) {
-    size_t n = 0;
-    if (keys->n > 1)
-        qsort(keys->key, keys->n, sizeof *keys->key, by_key);
-    for (size_t i = 0; i < keys->n; i++) {
-        if (n == 0 || memcmp(keys->key[n - 1], keys->key[i], SAGGAR_KEY_SIZE) != 0)
-            memmove(keys->key[n++], keys->key[i], SAGGAR_KEY_SIZE);
-    }
-    keys->n = n;
-}
-
-static bool has_key(const struct keys *keys, const uint8_t *key) {
-    return keys->n > 0 && bsearch(key, keys->key, keys->n, sizeof *keys->key, by_key) != NULL;
-}
-
-/* ---- What was used ---- */
-
-static int on_event(void *context, const struct sg_trail_process *process, const struct sg_trail_record *r) {
-    (void)process;
-    bool done = r->event == SAGGAR_EVENT_HIT || r->event == SAGGAR_EVENT_COMPILED ||
-                r->event == SAGGAR_EVENT_PUBLISHED;
-    if (done && (r->flags & SAGGAR_FLAG_USED) != 0 && r->key != NULL)
-        add_key(context, r->key);
-    return 0;
-}
-
-static int read_trails(const char *dir, struct keys *keys) {
-    struct sg_trail_visitor visitor = {keys, NULL, on_event, NULL};
-    return cli_trails_read(dir, &visitor);
-}
-
 /* The trails that the command line names, else the kept ones of each store that is baked. */
-static int read_used(const struct cli_source *list, size_t n, const char *default_store, struct keys *keys) {
+static int read_used(const struct cli_source *list, size_t n, const char *default_store,
+                     struct cli_keys *keys) {
     for (size_t i = 0; i < trails.n; i++) {
-        int err = read_trails(trails.item[i], keys);
+        int err = cli_used_read(trails.item[i], keys);
         if (err != SAGGAR_OK)
             return cli_fail("--trail %s: %s", trails.item[i], saggar_strerror(err));
     }
@@ -113,10 +69,10 @@ static int read_used(const struct cli_source *list, size_t n, const char *defaul
         const char *of = list[i].image ? default_store : list[i].path;
         char *dir = of != NULL ? cli_kept_of_store(of) : NULL;
         if (dir != NULL)
-            read_trails(dir, keys);
+            cli_used_read(dir, keys);
         free(dir);
     }
-    sort_keys(keys);
+    cli_keys_sort(keys);
     if (keys->n > 0)
         return 0;
     if (trails.n > 0)
@@ -139,7 +95,7 @@ static void add_damaged(struct baking *b, const char *what, int error) {
 static int add_entry(struct baking *b, const struct sg_entry_view *view, const char *file) {
     char digits[OUT_SHORT];
     char *group = NULL;
-    if (!all && !has_key(&b->used, view->key)) {
+    if (!all && !cli_keys_have(&b->used, view->key)) {
         b->unused++;
         return 0;
     }
@@ -163,7 +119,7 @@ static int add_entry(struct baking *b, const struct sg_entry_view *view, const c
         free(what);
         return 0;
     }
-    add_key(&b->found, view->key);
+    cli_keys_add(&b->found, view->key);
     b->taken++;
     return 0;
 }
@@ -218,7 +174,7 @@ static int output_path(char **out) {
 static size_t missing(const struct baking *b) {
     size_t n = 0;
     for (size_t i = 0; !all && i < b->used.n; i++)
-        n += !has_key(&b->found, b->used.key[i]);
+        n += !cli_keys_have(&b->found, b->used.key[i]);
     return n;
 }
 
@@ -308,14 +264,14 @@ static int bake(struct baking *b, const struct cli_source *list, size_t n, const
     progress_clear(&b->progress);
     if (b->error != 0)
         status = cli_fail("%s", saggar_strerror(b->error));
-    sort_keys(&b->found);
+    cli_keys_sort(&b->found);
     if (status == 0)
         status = output_path(&path);
     if (status == 0)
         status = write_image(b, path);
     saggar_image_writer_free(b->writer);
-    free(b->used.key);
-    free(b->found.key);
+    cli_keys_free(&b->used);
+    cli_keys_free(&b->found);
     free(path);
     return status;
 }

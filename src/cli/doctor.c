@@ -303,10 +303,12 @@ static void put_answers(struct doctor *d, const char *path, int status) {
     free(copy);
     if (answers > 0 && status == 0)
         return;
-    if (strstr(d->answer, "No module named 'saggar'") != NULL ||
-        strstr(d->answer, "No module named saggar") != NULL)
+    if (strstr(d->answer, "No module named 'saggar'") != NULL)
         say_new(d, "python", false, "package",
                 out_format("not installed there; `%s -m pip install saggar`", path));
+    else if (strstr(d->answer, "No module named saggar.doctor") != NULL ||
+             strstr(d->answer, "No module named 'saggar.doctor'") != NULL)
+        say(d, "python", false, "package", "the package there is older than this command");
     else
         say(d, "python", false, "package", last_line(d->answer));
 }

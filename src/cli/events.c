@@ -127,6 +127,30 @@ static bool same(bool has_key, const uint8_t *key, const char *group, const stru
                                      : strcmp(group, r->group) == 0;
 }
 
+static const char *last_name(const char *group) {
+    const char *colon = strrchr(group, ':');
+    return colon != NULL ? colon + 1 : group;
+}
+
+/* The last miss of the same function in the process; else of one of that name, since a module has two names
+ * where it is the main one of a spawned process. */
+static const struct cli_miss *miss_of(const struct cli_events *e, size_t process,
+                                      const struct sg_trail_record *r) {
+    const struct cli_miss *alike = NULL;
+    for (size_t i = e->misses; i > 0; i--) {
+        const struct cli_miss *m = &e->miss[i - 1];
+        if (m->process != process)
+            break;
+        if (m->event != SAGGAR_EVENT_MISS)
+            continue;
+        if (same(m->has_key, m->key, m->group, r))
+            return m;
+        if (alike == NULL && strcmp(last_name(m->group), last_name(r->group)) == 0)
+            alike = m;
+    }
+    return (r->flags & SAGGAR_FLAG_CACHEABLE) != 0 ? alike : NULL;
+}
+
 static void add_compiled(struct cli_events *e, size_t process, const struct sg_trail_record *r) {
     struct cli_compiled *c = out_grow(&e->compiled, &e->compilations, sizeof *c);
     *c = (struct cli_compiled){.process = process,
@@ -139,16 +163,10 @@ static void add_compiled(struct cli_events *e, size_t process, const struct sg_t
         memcpy(c->key, r->key, SAGGAR_KEY_SIZE);
     c->signature = out_strdup(r->detail);
     c->root = SIZE_MAX;
-    const char *detail = "";
-    for (size_t i = e->misses; i > 0 && c->reason == SAGGAR_REASON_NONE; i--) {
-        const struct cli_miss *m = &e->miss[i - 1];
-        if (m->process != process)
-            break;
-        if (same(m->has_key, m->key, m->group, r)) {
-            c->reason = m->reason;
-            detail = strcmp(m->detail, r->detail) != 0 ? m->detail : "";
-        }
-    }
+    const struct cli_miss *m = c->reason == SAGGAR_REASON_NONE ? miss_of(e, process, r) : NULL;
+    const char *detail = m != NULL && strcmp(m->detail, r->detail) != 0 ? m->detail : "";
+    if (m != NULL)
+        c->reason = m->reason;
     if (c->reason == SAGGAR_REASON_NONE && (c->flags & SAGGAR_FLAG_CACHEABLE) == 0)
         c->reason = SAGGAR_REASON_NOT_MARKED;
     c->detail = out_strdup(detail);

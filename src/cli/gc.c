@@ -102,9 +102,8 @@ static int run(const struct cli_args *args) {
         return status;
     const char *path = args->n > 0 ? args->names[0] : settings.store;
     if (path == NULL)
-        status = cli_fail("%s", settings.store_note != NULL
-                                    ? settings.store_note
-                                    : "there is no store; give --store DIR");
+        status = cli_fail("%s", settings.store_note != NULL ? settings.store_note
+                                                            : "there is no store; give --store DIR");
     else if (args->n > 0 || access(path, F_OK) == 0) { /* only ever in a directory that is a store */
         status = cli_source_open(path, &source);
         if (status == 0 && source.image)

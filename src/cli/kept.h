@@ -34,8 +34,8 @@ int cli_kept_begin(const char *store, const char *kind, const char *wanted, cons
                    struct cli_kept *out);
 /* Whether a trail file lay there before. */
 bool cli_kept_is_old(const struct cli_kept *kept, const char *file);
-/* Shrinks the trails to what they hold, keeps them as the last ones, removes old ones and temporary ones. With
- * keep == false nothing is kept: the command did not run. */
+/* Shrinks the trails to what they hold, keeps them as the last ones, removes old ones and temporary ones.
+ * With keep == false nothing is kept: the command did not run. */
 void cli_kept_end(struct cli_kept *kept, bool keep);
 
 /* The newest kept trails, and those of a store (its directory of directories); malloc'd, NULL if there are

@@ -135,6 +135,8 @@ static int run(const struct cli_args *args) {
         free(count);
         if (l.shown > before)
             out_table_end(&l.table, stdout);
+        else
+            out_table_free(&l.table);
     }
     cli_sources_free(list, n);
     if (json) {

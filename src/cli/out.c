@@ -189,6 +189,10 @@ void out_table_end(struct out_table *table, FILE *file) {
     }
     if (table->cells == table->columns)
         fputs(out_color(file, ""), file);
+    out_table_free(table);
+}
+
+void out_table_free(struct out_table *table) {
     for (size_t i = 0; i < table->cells; i++)
         free(table->cell[i]);
     free(table->cell);

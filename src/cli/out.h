@@ -52,6 +52,8 @@ void out_table_begin(struct out_table *table, size_t columns, const char *const 
 void out_cell(struct out_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints the table with its heading and frees it. */
 void out_table_end(struct out_table *table, FILE *file);
+/* Frees it without printing. */
+void out_table_free(struct out_table *table);
 
 /* Ends a JSON document on its stream; 0, or 1 after a message that it could not be written. */
 int out_json_end(struct sg_json *json);

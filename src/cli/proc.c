@@ -66,7 +66,7 @@ static char **changed_environment(const char *const *set) {
     }
     for (size_t j = 0; j < more; j++) {
         if (strchr(set[j], '=') != NULL)
-            list[at++] = out_strdup(set[j]);
+            list[at++] = (char *)(uintptr_t)set[j];
     }
     return list;
 }

@@ -44,10 +44,29 @@ def test_only_what_was_used(saggar):
 ])
 def test_what_counts_as_used(saggar, kind, flags, taken):
     saggar.make(line("entry", name="f"), line("entry", name="sure"))
-    saggar("run", "-q", "--", saggar.maker, saggar.script(line("event", type="hit", flags=USED, name="sure"),
-                                                          line("event", type=kind, flags=flags, name="f")))
+    event = [line("event", type=kind, flags=flags, name="f")] if kind else []
+    miss, done = compiled(name="outer")
+    saggar("run", "-q", "--", saggar.maker, saggar.script(line("event", type="hit", flags=USED, name="sure"), miss, *event, done,
+                                                          line("event", type="published", flags=USED, name="outer")))
     saggar("bake", "-o", "x.saggar")
     assert baked(saggar, saggar.home / "x.saggar") == ({"f", "sure"} if taken else {"sure"})
+
+
+@pytest.mark.parametrize("outer", [
+    compiled(USED, name="outer"),  # not marked: compiled in every process
+    [*compiled(name="outer"), line("event", type="not-stored", flags=USED, reason="uncacheable", name="outer")],
+    [*compiled(name="outer"), *compiled(name="next"), line("event", type="published", flags=USED, name="next")],
+    [],  # its compilation failed
+])
+@pytest.mark.parametrize("kind", ["hit", "published"])
+def test_what_a_function_that_is_not_stored_calls(saggar, outer, kind):
+    saggar.make(line("entry", name="callee"), line("entry", name="sure"))
+    sure = line("event", type="hit", flags=USED, name="sure")
+    before = [e for e in outer[:1] if "type=miss" in e]
+    saggar("run", "-q", "--", saggar.maker,
+           saggar.script(sure, *before, line("event", type=kind, flags=NESTED, name="callee"), *outer[len(before):]))
+    saggar("bake", "-o", "x.saggar")
+    assert baked(saggar, saggar.home / "x.saggar") == {"callee", "sure"}
 
 
 def test_all_variants_of_a_used_key(saggar):

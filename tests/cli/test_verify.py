@@ -188,3 +188,9 @@ def test_a_damaged_image_is_told(saggar):
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:300])
     assert str(path) in verify(saggar, adapter(), status=2, options=["--image", path]).err
+
+
+def test_the_reason_of_a_module_with_two_names(saggar):
+    lines = [adapter(), line("event", type="miss", flags=3, reason="dependency", module="__main__", name="f"),
+             line("event", type="compiled", flags=3, nokey=1, module="__mp_main__", name="f")]
+    assert verify(saggar, *lines, status=1, options=["--json"]).json["cacheable"][0]["reason"] == "dependency"

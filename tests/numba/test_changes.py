@@ -251,3 +251,38 @@ def test_renamed_folder_of_a_package(project):
 def _plain(text):
     import textwrap
     return textwrap.dedent(text)
+
+
+def test_a_package_with_the_name_of_one_of_pythons(project):
+    project.write("test/__init__.py", "")
+    project.write("test/helper.py", "from numba import njit\n@njit(cache=True)\ndef helper(x): return x + 1\n")
+    project.write("lib.py", """
+        from numba import njit
+        from test.helper import helper
+        @njit(cache=True)
+        def f(x): return helper(x)
+        """)
+    program = "from lib import f\nprint(f(1))"
+    assert project.good(program).out == "2\n"
+    project.write("test/helper.py", "from numba import njit\n@njit(cache=True)\ndef helper(x): return x + 5\n")
+    assert project.good(program).out == "6\n"
+
+
+def test_a_plain_function_that_is_compiled_in(project):
+    lib = """
+        from numba import njit
+        from numba.extending import register_jitable
+        K = 1
+        @register_jitable
+        def helper(x): return x + K
+        @njit(cache=True)
+        def f(x): return helper(x)
+        """
+    program = "from lib import f\nprint(f(1))"
+    project.write("lib.py", lib)
+    assert project.good(program).out == "2\n"
+    assert project.good(program).cacheable() == []
+    project.write("lib.py", lib.replace("x + K", "x - K"))
+    assert project.good(program).out == "0\n"
+    project.write("lib.py", lib.replace("K = 1", "K = 9"))
+    assert project.good(program).out == "10\n"

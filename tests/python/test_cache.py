@@ -236,10 +236,29 @@ def test_close_while_others_wait(cache):
     threads = [threading.Thread(target=lambda: cache.claim(key, 300)) for _ in range(4)]
     for thread in threads:
         thread.start()
+    time.sleep(0.1)
     cache.close()
+    with pytest.raises(ValueError, match="closed"):
+        cache.tiers()
     for thread in threads:
         thread.join()
     claim.release()
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer keeps what is freed")
+def test_nothing_leaks(cache):
+    key, recipe = make()
+    cache.publish(recipe, group=GROUP, parts={"o": os.urandom(1 << 20)})
+    before = resident()
+    for _ in range(150):
+        cache.find(key)[0].part("o").tobytes()
+    assert resident() - before < 60 << 20
 
 
 def test_many_threads(cache):

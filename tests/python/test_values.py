@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import gc
 import struct
 import sys
 import types
@@ -205,6 +206,36 @@ def test_hostile_bytes_do_not_crash():
     assert error.value.name == "EUNSUPPORTED"
     with pytest.raises(TypeError):
         decode(b"\x0b\x01\0\0\0" + b"\x09\0\0\0\0")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="blocks of free lists are counted")
+def test_nothing_leaks(vectors):
+    cases = [(expression and eval(expression, {"np": np, "saggar": saggar}), encoded) for _, expression, encoded, verdict in vectors
+             if verdict == "ok" and expression != "-" and ("np." not in expression or np is not None)]
+    bad = [encoded for _, _, encoded, verdict in vectors if verdict != "ok"]
+
+    def work():
+        for value, encoded in cases:
+            encode(value)
+            decode(encoded)
+            try:
+                encode([object(), value])
+            except Uncacheable:
+                pass
+        for encoded in bad:
+            try:
+                decode(encoded)
+            except SaggarError:
+                pass
+
+    growth = []
+    for _ in range(8):  # caches fill up in the first rounds; a leak is there in each
+        before = sys.getallocatedblocks()
+        for _ in range(10):
+            work()
+        gc.collect()
+        growth.append(sys.getallocatedblocks() - before)
+    assert min(growth) < 8, growth
 
 
 def test_show_and_digest():

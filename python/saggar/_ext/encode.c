@@ -122,9 +122,6 @@ static int encode_dict(struct ext_encoder *e, PyObject *dict) {
         if (result < 0) {
             return -1;
         }
-        if (PyDict_GET_SIZE(dict) != n) {
-            return changed(e);
-        }
     }
     return i == n ? 0 : changed(e);
 }

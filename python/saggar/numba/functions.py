@@ -5,6 +5,7 @@ known by its name alone, if that name leads to it.
 """
 from __future__ import annotations
 
+import os
 import sys
 from types import FunctionType
 from typing import Any
@@ -21,7 +22,8 @@ try:
 except ImportError:  # pragma: no cover - moved by a Numba that is not known yet
     StencilFunc = None
 
-_PINNED = frozenset(sys.stdlib_module_names) | {"numba", "llvmlite", "numpy", "builtins", "saggar"}
+_pinned: dict[str, bool] = {name: True for name in ("numba", "llvmlite", "numpy", "builtins", "saggar")}
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 class Function:
@@ -47,7 +49,21 @@ def logical_module(name: object) -> str:
 
 def is_pinned(module: object) -> bool:
     """True if the module's version is part of every recipe."""
-    return isinstance(module, str) and module.partition(".")[0] in _PINNED
+    if not isinstance(module, str):
+        return False
+    top = module.partition(".")[0]
+    known = _pinned.get(top)
+    if known is None:
+        known = _pinned[top] = top in sys.stdlib_module_names and _is_library(top)
+    return known
+
+
+def _is_library(top: str) -> bool:
+    """A module of the user's may have the name of one of the standard library's ("test", "code")."""
+    if top in sys.builtin_module_names:
+        return True
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return isinstance(file, str) and file.startswith(_LIBRARY) and "site-packages" not in file
 
 
 def is_dispatcher(obj: object) -> bool:
@@ -74,6 +90,7 @@ def describe(obj: Any) -> Function | None:
     if isinstance(obj, dispatcher.Dispatcher):
         return Function("dispatcher", obj.py_func, [
             ("class", class_name(type(obj))), *_options(obj.targetoptions, obj.locals),
+            *([("kind", kind)] if (kind := getattr(obj, "_impl_kind", "direct")) != "direct" else []),
             ("pipeline", pipeline(getattr(obj._compiler, "pipeline_class", None)))])
     if isinstance(obj, ufuncbuilder.UFuncDispatcher):
         return Function("ufunc", obj.py_func, _options(obj.targetoptions, obj.locals))

@@ -45,7 +45,9 @@ def apply() -> None:
     _expect(dispatcher.Dispatcher, "get_overload", "self", "sig")
     _expect(dispatcher.Dispatcher, "_reset_overloads", "self")
     _expect(dispatcher.Dispatcher, "_insert")
-    _expect(dispatcher.Dispatcher, "_rebuild", "uuid", "py_func", "locals", "targetoptions", "can_compile", "sigs")
+    states = set(inspect.signature(_expect(dispatcher.Dispatcher, "_rebuild")).parameters)
+    if not states >= {"uuid", "py_func", "locals", "targetoptions", "can_compile", "sigs"}:
+        raise Unknown(f"numba.core.dispatcher.Dispatcher._rebuild takes ({', '.join(sorted(states))})")
     _expect(ccallback.CFunc, "enable_caching", "self")
     _expect(ccallback.CFunc, "compile", "self")
     _expect(ccallback.CFunc, "_compile_uncached", "self")
@@ -138,12 +140,11 @@ def _dispatchers(dispatcher: Any) -> None:
 
     original_rebuild = cls._rebuild.__func__
 
-    def _rebuild(cls: Any, uuid: Any, py_func: Any, locals: Any, targetoptions: Any, can_compile: Any,
-                 sigs: Any) -> Any:
-        live = _live(cls, uuid, py_func, targetoptions)
+    def _rebuild(cls: Any, **states: Any) -> Any:
+        live = _live(cls, states["uuid"], states["py_func"], states["targetoptions"])
         if live is not None:
             return live
-        made = original_rebuild(cls, uuid, py_func, locals, targetoptions, can_compile, sigs)
+        made = original_rebuild(cls, **states)
         linked.insert_all(made)
         return made
 

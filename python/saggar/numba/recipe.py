@@ -152,10 +152,14 @@ class Request:
 class WrapperRequest:
     """A wrapper around a kernel that has a request of its own."""
 
-    __slots__ = ("key", "recipe", "kernel")
+    __slots__ = ("key", "recipe", "kernel", "kind")
 
     def __init__(self, kernel: Request, kind: str, extra: tuple[tuple[str, object], ...]) -> None:
         self.kernel = kernel
+        self.kind = kind
         encode = values.Encoder(kernel._function).encode
         self.key, self.recipe = _saggar.recipe(
             [*kernel.fields, ("wrapper", encode(_saggar.Record(kind, extra)))])
+
+    def text(self) -> str:
+        return f"{self.kind} {self.kernel.detail()}"

@@ -84,7 +84,7 @@ def lookup(request: recipe.WrapperRequest, target_context: Any) -> tuple[Any, An
             return found, None
     text = request.kernel.text()
     process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=request.key, group=text,
-                   detail=detail or "loop wrapper", blob=request.recipe)
+                   detail=detail or request.text(), blob=request.recipe)
     if process.required():
         claim.release()
         raise cache_module.Required(f"SAGGAR_MODE=require: the loop of {request.kernel.module}.{request.kernel.qualname} "
@@ -113,7 +113,7 @@ def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
     """Publishes a wrapper's library."""
     kernel = request.kernel
     process.report("compiled", flags=process.flags() | _saggar.FLAG_CACHEABLE | _saggar.FLAG_NESTED,
-                   value=process.now() - started, group=kernel.text(), detail="loop wrapper")
+                   value=process.now() - started, group=kernel.text(), detail=request.text())
     try:
         parts, symbols, inside = payload.library_parts(library)
         parts["meta"] = _saggar.encode({"kind": "library", "library": library.name, "names": _saggar.Map(inside)})
