@@ -112,7 +112,8 @@ int cli_kept_begin(const char *store, const char *kind, const char *wanted, cons
     }
     if (out->work != NULL)
         return 0;
-    return cli_fail("no directory for the trail can be made below $TMPDIR: %s", strerror(errno));
+    return cli_fail("no directory for the trail can be made: %s; set TMPDIR to one that is writable",
+                    strerror(errno));
 }
 
 /* ---- The end ---- */

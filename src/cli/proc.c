@@ -167,12 +167,18 @@ char *cli_command_text(char *const *argv) {
 }
 
 char *cli_temp_dir(void) {
-    const char *base = getenv("TMPDIR");
-    char *path = out_format("%s/saggar-XXXXXX", base != NULL && base[0] == '/' ? base : "/tmp");
-    if (mkdtemp(path) != NULL)
-        return path;
-    int error = errno;
-    free(path);
+    const char *const places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm",
+                                  getenv("XDG_RUNTIME_DIR")};
+    int error = ENOENT;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (places[i] == NULL || places[i][0] != '/')
+            continue;
+        char *path = out_format("%s/saggar-XXXXXX", places[i]);
+        if (mkdtemp(path) != NULL)
+            return path;
+        error = errno;
+        free(path);
+    }
     errno = error;
     return NULL;
 }

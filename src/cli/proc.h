@@ -36,7 +36,8 @@ int cli_not_started(const char *name, int error);
 /* The command as one would type it, malloc'd. */
 char *cli_command_text(char *const *argv);
 
-/* A fresh private directory under $TMPDIR, malloc'd; NULL with errno. */
+/* A fresh private directory under $TMPDIR, /tmp, or where else temporary files may lie; malloc'd; NULL with
+ * errno. */
 char *cli_temp_dir(void);
 /* Removes a directory and all below it, as far as that works. */
 void cli_remove_tree(const char *path);

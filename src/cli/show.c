@@ -343,7 +343,9 @@ static int show_file(struct search *s, const char *path) {
     unsigned char *data;
     const uint8_t *annex = NULL;
     size_t size, annex_size = 0;
-    int err = sg_read_all_at(AT_FDCWD, path, (size_t)9 << 30, &data, &size, NULL);
+    char *real = realpath(path, NULL); /* links are followed */
+    int err = sg_read_all_at(AT_FDCWD, real != NULL ? real : path, (size_t)9 << 30, &data, &size, NULL);
+    free(real);
     if (err != SAGGAR_OK)
         return cli_fail("%s: %s", path, saggar_strerror(err));
     if (size >= 4 && memcmp(data, "\x89SGI", 4) == 0)

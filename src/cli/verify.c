@@ -207,7 +207,7 @@ static void print_images(const struct verifying *v) {
         any = true;
     }
     if (!any)
-        fputs("no image was active; give one with --image FILE\n", stderr);
+        fputs("no image is active here, and none served anything; give one with --image FILE\n", stderr);
 }
 
 static void print(const struct verifying *v, const struct verdict *d) {
@@ -357,6 +357,8 @@ static int run_and_judge(struct verifying *v, char **command) {
     int signals = cli_signals();
     if (signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         return cli_fail("the command cannot be watched: %s", strerror(errno));
+    if (v->settings.mode == SG_MODE_OFF)
+        cli_note("SAGGAR_MODE=off: adapters are off, so there can be no proof");
     uint64_t begin = sg_now_ns(CLOCK_MONOTONIC);
     pid_t pid = start(v, command);
     if (pid < 0) {
@@ -386,7 +388,8 @@ static int set_up(struct verifying *v, const char *what) {
         return status;
     v->private = cli_temp_dir();
     if (v->private == NULL)
-        return cli_fail("no private directory below $TMPDIR: %s", strerror(errno));
+        return cli_fail("no private directory can be made: %s; set TMPDIR to one that is writable",
+                        strerror(errno));
     v->store = out_format("%s/store", v->private);
     return cli_kept_begin(NULL, "verify", trail, what, &v->kept);
 }

@@ -153,9 +153,11 @@ static void put_tail(const struct job *j) {
     }
     if (fd >= 0)
         close(fd);
-    fputs("    log: ", stderr);
-    out_put(stderr, j->log);
-    fputc('\n', stderr);
+    if (log_dir != NULL || !j->kept->temporary) {
+        fputs("    log: ", stderr);
+        out_put(stderr, j->log);
+        fputc('\n', stderr);
+    }
     free(text);
 }
 

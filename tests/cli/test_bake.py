@@ -82,7 +82,7 @@ def test_no_trail(saggar):
     assert not (saggar.home / "x.saggar").exists()
     empty = saggar.home / "empty"
     empty.mkdir()
-    assert "--trail" in saggar("bake", "--trail", empty, status=2).err
+    assert f"--trail {empty}: no trail there" in saggar("bake", "--trail", empty, status=2).err
 
 
 def test_given_trails(saggar):

@@ -91,6 +91,17 @@ def test_variants_are_all_shown(saggar):
     assert len(saggar("show", "--json", rows[0]["key"]).json) == 2
 
 
+def test_links(saggar):
+    saggar.make(line("entry", name="f"))
+    (saggar.home / "link.saggar").symlink_to(bake(saggar))
+    (saggar.home / "store").symlink_to(saggar.store)
+    (saggar.home / "entry").symlink_to(saggar.files()[0])
+    assert len(saggar("ls", "link.saggar", "--json").json) == len(saggar("ls", "store", "--json").json) == 1
+    assert saggar("check", "link.saggar", "store").out.startswith("2 entries")
+    assert len(saggar("show", "./entry", "--json").json) == 1
+    assert saggar("run", "-q", "--image", "link.saggar", "--", "sh", "-c", "echo $SAGGAR_IMAGE").out == f"{saggar.home}/all.saggar\n"
+
+
 # -- stat --------------------------------------------------------------------------------------------------------------
 
 def test_stat(saggar):

@@ -66,6 +66,12 @@ def test_without_a_state_directory(saggar):
     assert not list(saggar.home.glob("saggar-*"))  # temporary, and gone
 
 
+def test_without_a_temporary_directory(saggar):
+    (saggar.home / "state").write_text("a file is in the way")
+    env = {"TMPDIR": "/proc"}  # /tmp is tried then
+    assert "1 hit," in saggar("run", "--", saggar.maker, saggar.script(line("event", type="hit")), env=env).err
+
+
 def test_environment_of_the_command(saggar):
     saggar.make(line("entry", name="f"))
     image = saggar.home / "i.saggar"
@@ -99,7 +105,7 @@ def test_the_signal_mask_is_the_users(saggar):
 
 def test_a_survivor_is_not_harmed(saggar):
     """A process that outlives the command still has its trail mapped when that is shrunk."""
-    script = saggar.script(adapter(), line("sleep", ms=700), line("event", type="hit"), line("say", text="alive"))
+    script = saggar.script(adapter(), line("sleep", ms=700), *[line("event", type="hit")] * 200, line("say", text="alive"))
     out = saggar.home / "out"
     saggar("run", "-q", "--", "sh", "-c", f"{saggar.maker} {script} > {out} 2>&1 & sleep 0.3")
     for _ in range(60):

@@ -28,7 +28,7 @@ def test_nothing_was_compiled(saggar):
     report = verify(saggar, *lines, status=0, options=["--image", path, "--json"]).json
     assert report["verdict"] == "nothing" and report["status"] == 0 and report["hits"] == 1
     assert report["images"] == [{"path": str(path), "active": True, "note": "", "hits": 1}]
-    assert "no image was active" in verify(saggar, adapter(), status=0).err
+    assert "no image is active" in verify(saggar, adapter(), status=0).err
 
 
 def test_the_store_is_private_and_empty(saggar):
@@ -124,6 +124,12 @@ def test_a_process_without_the_adapter(saggar, name, how):
     assert "used the compiler without the adapter" in result.err and str(silent) in result.err
 
 
+def test_a_compiler_that_is_loaded_late(saggar):
+    silent = saggar.script(line("burn", ms=200), line("map", path=compiler_file(saggar), ms=200))
+    result = saggar("verify", "--", "sh", "-c", f"{saggar.maker} {saggar.script(adapter())}; {saggar.maker} {silent}", status=4)
+    assert "used the compiler without the adapter" in result.err
+
+
 def test_other_files_of_like_names_are_not_the_compiler(saggar):
     script = saggar.script(line("map", path=compiler_file(saggar, "other/_dispatcher.cpython-311.so"), ms=200))
     good = saggar.script(adapter())
@@ -180,7 +186,7 @@ def test_untrusted_image_is_refused(saggar):
     path.chmod(0o666)
     assert "SAGGAR_TRUST" in verify(saggar, adapter(), status=2, options=["--image", path]).err
     result = saggar("verify", "--", saggar.maker, saggar.script(adapter()), env={"SAGGAR_IMAGE": str(path)})
-    assert f"image {path}: not active: " in result.err and "no image was active" in result.err
+    assert f"image {path}: not active: " in result.err and "no image is active" in result.err
 
 
 def test_a_damaged_image_is_told(saggar):

@@ -120,7 +120,7 @@ def test_a_stubborn_one_is_killed(saggar):
     time.sleep(0.3)
     assert child.poll() is None
     child.send_signal(signal.SIGINT)
-    assert child.wait(20) == 130
+    assert child.wait(3) == 130
 
 
 def test_children_end_with_us(saggar):

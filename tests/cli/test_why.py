@@ -53,6 +53,21 @@ def test_the_nearest_entry(saggar):
     assert [d["path"] for d in report["nearest"]["differs"]] == ["source.code"]  # same signature first, then fewest
 
 
+@pytest.mark.parametrize("near, far", [
+    (dict(sig="int64", source="old", fastmath=1), dict(sig="float32")),  # the same signature first
+    (dict(reads="g:2,h:2,i:2"), dict(source="old", reads="g:1,h:1,i:1", fastmath=1)),  # then the fewest fields
+    (dict(reads="g:2,h:1,i:1"), dict(reads="g:2,h:2,i:1")),  # then the fewest places
+])
+def test_which_is_nearer(saggar, near, far):
+    base = {"name": "f", "reads": "g:1,h:1,i:1"}
+    keys = {}
+    for which, what in (("near", near), ("far", far)):
+        saggar.make(line("entry", **{**base, **what}))
+        keys[which] = ({e["key"] for e in saggar("ls", "--json").json} - set(keys.values())).pop()
+    why(saggar, miss(**base))
+    assert saggar("why", "--json").json[0]["nearest"]["key"] == keys["near"]
+
+
 def test_images_are_compared_with(saggar):
     saggar.make(line("entry", name="f"))
     saggar("bake", "--all", "-o", "i.saggar")
