@@ -49,13 +49,13 @@ static inline saggar_cache *open_cache(void) {
     return cache;
 }
 
-static inline saggar_claim_outcome ask(saggar_cache *cache, uint8_t which, int64_t wait_ms,
-                                       saggar_claim **out) {
+/* A saggar_claim_outcome, as the number that a child's exit status carries. */
+static inline int ask(saggar_cache *cache, uint8_t which, int64_t wait_ms, saggar_claim **out) {
     uint8_t key[32] = {0xab, which, 3};
     saggar_claim_outcome outcome;
     if (saggar_cache_claim(cache, key, wait_ms, out, &outcome) != SAGGAR_OK)
         abort();
-    return outcome;
+    return (int)outcome;
 }
 
 /* Takes a claim for a moment in another process. */

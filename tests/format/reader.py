@@ -4,32 +4,25 @@
     reader.py [--check] [--json] FILE...
 
 FILE is an image, a store file, a bare core, or the directory of a store. Each entry is one line: key, identity, group,
-processor, parts with their raw sizes. `--check` verifies every digest, padding and order. Exit: 0 well, 1 something is
-damaged (a line each on stderr), 2 wrong usage. XXH3 is checked where the package `xxhash` can be imported, sections under
-zstd are opened by the command `zstd`; what could not be checked is named as not done.
+processor, parts with their raw sizes, in ascending order of key and identity. `--check` verifies every digest, padding and
+order. Exit: 0 well, 1 something is damaged (a line each on stderr), 2 wrong usage. XXH3 is checked where the package `xxhash`
+can be imported, sections under zstd are opened by the command `zstd`; what could not be checked is named as not done.
 """
 
-from __future__ import annotations
-
-import argparse
-import hashlib
+import importlib.util
 import json
 import re
 import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-try:
-    import xxhash
-except ImportError:
-    xxhash = None  # type: ignore[assignment]
-
+xxhash = importlib.import_module("xxhash") if importlib.util.find_spec("xxhash") else None
 LIMIT, MUST = 16 << 20, 0x8000
 NOT_DONE: set[str] = set()
 
@@ -38,10 +31,8 @@ class Damaged(ValueError):
     """The bytes are not what the document allows, or (it says so) are of a later version."""
 
 
-@dataclass(frozen=True)
-class Tagged:
+class Tagged(NamedTuple):
     """A value that needs its kind beside it: everything but none, booleans, integers, bytes and text."""
-
     kind: str
     items: Any
 
@@ -57,10 +48,6 @@ def same_xxh(data: Any, wanted: bytes) -> bool:
         NOT_DONE.add("XXH3: no package xxhash")
         return True
     return wanted == (xxhash.xxh3_128_digest(data) if len(wanted) == 16 else xxhash.xxh3_64_digest(data)[::-1])
-
-
-def sha256(data: Any) -> bytes:
-    return hashlib.sha256(data).digest()
 
 
 def padded(n: int) -> int:
@@ -85,12 +72,8 @@ class Cursor:
     def blob(self) -> bytes:
         return self.take(self.number(4))
 
-    def text(self) -> str:
-        return utf8(self.blob())
-
     def times(self) -> range:
-        """As often as the next count says; each time takes at least a byte."""
-        n = self.number(4)
+        n = self.number(4)  # of things that take at least a byte each
         need(n <= len(self.data) - self.at, "more counted than there is")
         return range(n)
 
@@ -106,11 +89,8 @@ def utf8(data: bytes) -> str:
         raise Damaged(f"not UTF-8: {error.reason}") from None
 
 
-# Values: section 2
-
-
 def decode(data: bytes) -> Any:
-    """The one value that these bytes are."""
+    """The one value that these bytes are (section 2)."""
     cursor = Cursor(data)
     return cursor.whole(value(cursor, 0))
 
@@ -118,23 +98,16 @@ def decode(data: bytes) -> Any:
 def big(c: Cursor) -> int:
     sign, magnitude = c.number(1), c.blob()
     need(sign <= 1 and magnitude and magnitude[-1], "an integer that is not canonical")
-    n = int.from_bytes(magnitude, "little") * (-1 if sign else 1)
-    need(not -(2**63) <= n < 2**63, "a small integer written as a big one")
-    return n
+    n = int.from_bytes(magnitude, "little")
+    need(n > 2**63 or n == 2**63 and not sign, "a small integer written as a big one")
+    return -n if sign else n
 
 
-SCALARS: dict[int, Callable[[Cursor], Any]] = {
-    0x00: lambda c: None,
-    0x01: lambda c: False,
-    0x02: lambda c: True,
-    0x03: lambda c: c.number(8, signed=True),
-    0x04: big,
-    0x05: lambda c: Tagged("float", c.number(8)),
-    0x06: lambda c: Tagged("complex", (c.number(8), c.number(8))),
-    0x07: Cursor.blob,
-    0x08: Cursor.text,
-    0x12: lambda c: Tagged("digest", (c.text(), c.take(32))),
-}
+SCALARS: dict[int, Any] = {
+    0x00: lambda c: None, 0x01: lambda c: False, 0x02: lambda c: True, 0x03: lambda c: c.number(8, signed=True), 0x04: big,
+    0x05: lambda c: Tagged("float", c.number(8)), 0x06: lambda c: Tagged("complex", (c.number(8), c.number(8))),
+    0x07: Cursor.blob, 0x08: lambda c: utf8(c.blob()), 0x12: lambda c: Tagged("digest", (utf8(c.blob()), c.take(32))),
+}  # fmt: skip
 CONTAINERS = {9: "list", 10: "tuple", 11: "set", 12: "frozen set", 13: "map", 14: "ordered map", 15: "record"}
 
 
@@ -152,10 +125,10 @@ def value(c: Cursor, depth: int) -> Any:
         need(k < depth, "a back reference to nothing")
         return Tagged("back reference", k)
     need(tag in CONTAINERS and depth < 128, f"unknown tag {tag:#04x}, or nested too deep")
-    kind, name, items, firsts = CONTAINERS[tag], c.text() if tag == 0x0F else "", [], []
+    kind, name, items, firsts = CONTAINERS[tag], utf8(c.blob()) if tag == 0x0F else "", [], []
     for _ in c.times():
         start = c.at
-        first = c.text() if kind == "record" else value(c, depth + 1)
+        first = utf8(c.blob()) if kind == "record" else value(c, depth + 1)
         firsts.append(c.data[start : c.at])
         items.append((first, value(c, depth + 1)) if tag >= 0x0D else first)
     if kind in ("set", "frozen set", "map"):
@@ -179,9 +152,8 @@ def array(c: Cursor, tag: int, depth: int) -> Tagged:
     items = dtype(c, depth)
     count = items["itemsize"]
     if tag == 0x14:
-        item = c.blob()
-        need(len(item) == count, "an array scalar of another size")
-        return Tagged("array scalar", (items, item))
+        need(c.number(4) == count, "an array scalar of another size")
+        return Tagged("array scalar", (items, c.take(count)))
     order, flags, extents = c.number(1), c.number(1), tuple(c.number(8) for _ in c.times())
     need(order <= 2 and flags <= 3, "an array of unknown order or flags")
     need(order == 0 or (0 not in extents and sum(n > 1 for n in extents) >= 3 - order), "an array that is C contiguous")
@@ -213,36 +185,24 @@ def size(v: Any) -> bool:
     return type(v) is int and 0 <= v < 2**63
 
 
-def maybe(shape: Any) -> Callable[[Any], bool]:
-    return lambda v: v is None or fits(v, shape)
-
-
-def digest(what: str) -> Callable[[Any], bool]:
-    return lambda v: fits(v, "digest") and v.items[0] == what
-
-
 DTYPE = (
-    lambda v: type(v) is str and v[:1] in ("<", ">", "|"), size, bool, maybe("ordered map"),
-    maybe([(str, lambda title: True, size, "dtype")]), maybe(("dtype", [size])),
+    lambda v: type(v) is str and v[:1] in ("<", ">", "|"), size, bool, lambda v: v is None or fits(v, "ordered map"),
+    lambda v: v is None or fits(v, [(str, lambda title: True, size, "dtype")]), lambda v: v is None or fits(v, ("dtype", [size])),
 )  # fmt: skip
+FILE, VALUE, CODE = (lambda v, what=what: fits(v, "digest") and v.items[0] == what for what in ("file", "value", "code"))
 HASH, GROUP = lambda v: type(v) is bytes and len(v) == 32, (str, str, str)  # noqa: E731
 PATH = lambda v: type(v) is str and "\0" not in v and not {"", ".", ".."} & set(v.split("/"))  # noqa: E731
 REQUIREMENTS = {1: (str, str), 2: (lambda v: type(v) is int and 1 <= v <= 3, HASH, ascending), 3: ascending, 4: (str, str)}
-DEPENDENCIES = {
-    1: (str, PATH, size, digest("file")), 2: (str, str), 3: (str, str, digest("value")), 4: (str, str, digest("code")), 5: (GROUP, HASH),
-}  # fmt: skip
+DEPENDENCIES = {1: (str, PATH, size, FILE), 2: (str, str), 3: (str, str, VALUE), 4: (str, str, CODE), 5: (GROUP, HASH)}
 SECTIONS = {0: 0x0000, 1: 0x8001, 2: 0x0002, 3: 0x8003, 4: 0x8004, 5: 0x0005}
 
 
-# Entries: sections 3 and 4
-
-
 def read_recipe(data: bytes) -> dict[str, Any]:
-    """The fields of a recipe; its key is sha256(data)."""
+    """The fields of a recipe (section 3)."""
     c, fields = Cursor(data), {}
     need(c.take(12) == b"SGRECIPE\1\0\0\0", "no recipe of version 1")
     for _ in c.times():
-        name = c.text()
+        name = utf8(c.blob())
         need(re.fullmatch(r"[a-z0-9_.-]{1,64}", name) and name not in fields, "a recipe with a wrong or repeated name")
         fields[name] = value(c, 0)
     need({"adapter", "compiler", "source", "options"} <= fields.keys(), "a recipe without a mandatory field")
@@ -268,22 +228,20 @@ def read_records(data: bytes, shapes: dict[int, Any], once: int = 0) -> list[tup
 
 def unzstd(data: bytes, raw: int) -> bytes | None:
     """The content of a zstd frame that states its size; None where there is nothing to open it with."""
-    c = Cursor(data, 1 << 32)
-    need(c.take(4) == b"\x28\xb5\x2f\xfd", "no zstd frame")
-    head = c.number(1)
-    width = (head >> 5 & 1, 2, 4, 8)[head >> 6]
-    c.take((0 if head & 0x20 else 1) + (0, 1, 2, 4)[head & 3])
-    need(width and c.number(width) + (256 if width == 2 else 0) == raw, "a zstd frame that does not state its size")
+    magic, head = struct.unpack("<IB", Cursor(data, 1 << 32).take(5))
+    width, start = (head >> 5 & 1, 2, 4, 8)[head >> 6], 5 + (0 if head & 0x20 else 1) + (0, 1, 2, 4)[head & 3]
+    stated = int.from_bytes(data[start : start + width], "little") + (256 if width == 2 else 0)
+    need(magic == 0xFD2FB528 and width and stated == raw, "no zstd frame that states its size")
     if program := shutil.which("zstd"):
         done = subprocess.run([program, "-dcq"], input=data, capture_output=True)
-        need(done.returncode == 0, "a damaged zstd frame")
+        need(done.returncode == 0 and len(done.stdout) == raw, "a damaged zstd frame")
         return done.stdout
     NOT_DONE.add("zstd: no command zstd")
     return None
 
 
 def read_core(data: memoryview, check: bool) -> dict[str, Any]:
-    """The core of an entry, which is all of `data`; with `check` its parts and paddings too."""
+    """The core of an entry (section 4), which is all of `data`; with `check` its parts and paddings too."""
     need(len(data) >= 128, "cut off")
     magic, major, _, n, length, zero, key, identity, xxh, zero2 = struct.unpack("<8sHHIQ8s32s32s16s16s", data[:128])
     need(magic == b"\x89SGE\r\n\x1a\n", "no entry")
@@ -292,7 +250,7 @@ def read_core(data: memoryview, check: bool) -> dict[str, Any]:
     need(1 <= n <= 256 and at <= length == len(data) <= 8 << 30 and length % 64 == 0, "a wrong size")
     need(not any(zero + zero2), "bytes that are not zero")
     need(same_xxh(bytes(data[:96]) + bytes(16) + bytes(data[112:at]), xxh), "XXH128 of the head differs")
-    hashed, before, unknown, rows, raws = hashlib.sha256(b"SGID\0\1\0\0" + key), (-1, b""), "", [], {}
+    hashed, before, unknown, rows, raws = sha256(b"SGID\0\1\0\0" + key), (-1, b""), "", [], {}
     for code, codec, zero, start, stored, raw, sha, xxh, field in struct.iter_unpack("<HB5sQQQ32s16s48s", data[128:at]):
         number, name = code & ~MUST, field.rstrip(b"\0")
         need(not any(zero) and (number, name) > before, "sections out of order")
@@ -313,29 +271,27 @@ def read_core(data: memoryview, check: bool) -> dict[str, Any]:
     for number, _, codec, stored, raw, sha, xxh in rows:
         if check or 1 <= number <= 4:
             need(same_xxh(stored, xxh), f"XXH128 of a section of kind {number} differs")
-            raws[number] = unzstd(bytes(stored), raw) if codec else bytes(stored)
-            good = raws[number] is None or len(raws[number]) == raw and sha256(raws[number]) == sha
-            need(good, f"SHA-256 of a section of kind {number} differs")
+            raws[number] = plain = unzstd(bytes(stored), raw) if codec else bytes(stored)
+            need(plain is None or sha256(plain).digest() == sha, f"SHA-256 of a section of kind {number} differs")
     need({1, 3, 4} <= raws.keys(), "a mandatory section is missing")
-    need(raws[1] is None or sha256(raws[1]) == key, "the key is not that of the recipe")
+    need(raws[1] is None or sha256(raws[1]).digest() == key, "the key is not that of the recipe")
     parts = {utf8(name): raw for number, name, _, _, raw, *_ in rows if number == 5}
     return {"key": key, "identity": identity, "size": length, **understand(raws), "parts": parts}
 
 
 def understand(raws: dict[int, bytes | None]) -> dict[str, Any]:
     """What the sections say; those that could not be opened are passed over."""
-    none = bytes(4)
-    group, records = raws.get(2) and decode(raws[2]), read_records(raws[3] or none, REQUIREMENTS, once=3)
-    need(2 not in raws or raws[2] is None or fits(group, GROUP), "a wrong group")
+    recipe, requirements, dependencies, group = (raws.get(number) for number in (1, 3, 4, 2))
+    named, records = group and decode(group), read_records(requirements or bytes(4), REQUIREMENTS, once=3)
+    need(group is None or fits(named, GROUP), "a wrong group")
     last = {number: v.items for number, v in records}
     (arch, abi), (provenance, bits, extra) = last.get(1, ("any", "any")), last.get(2, (0, bytes(32), Tagged("tuple", ())))
-    flags = (1 if extra.items else 0) | (2 if any((raws[4] or none)[:4]) else 0)
-    index = ({"any": 0, "x86_64": 1, "aarch64": 2}.get(arch, 255), provenance, flags, bytes(5))
+    flags = (1 if extra.items else 0) | (2 if any((dependencies or bytes(4))[:4]) else 0)
     return {
-        "group": group and group.items, "arch": arch, "abi": abi, "provenance": provenance, "bits": bits, "extra": extra.items,
-        "symbols": last.get(3, ()), "libraries": [v.items for number, v in records if number == 4], "index": index,
-        "dependencies": read_records(raws[4] or none, DEPENDENCIES), "group_raw": raws.get(2),
-        "recipe": raws[1] and read_recipe(raws[1]),
+        "group": named and named.items, "arch": arch, "abi": abi, "provenance": provenance, "bits": bits, "extra": extra.items,
+        "symbols": last.get(3, ()), "libraries": [v.items for number, v in records if number == 4], "group_raw": group,
+        "index": ({"any": 0, "x86_64": 1, "aarch64": 2}.get(arch, 255), provenance, flags, bytes(5)),
+        "dependencies": read_records(dependencies or bytes(4), DEPENDENCIES), "recipe": recipe and read_recipe(recipe),
     }  # fmt: skip
 
 
@@ -349,128 +305,102 @@ def text_map(raw: bytes, shape: Any) -> dict[str, Any]:
 def read_annex(data: bytes) -> dict[str, Any] | None:
     """An annex, or None for none and for a damaged one."""
     try:
-        c = Cursor(data, LIMIT + 32)
-        need(c.take(8) == b"SGANNEX1", "no annex")
-        n, zero, xxh = c.number(4), c.number(4), c.take(16)
-        need(zero == 0 and n == len(data) - 32 and same_xxh(data[32:], xxh), "a damaged annex")
+        magic, n, zero, xxh = struct.unpack("<8sII16s", Cursor(data, LIMIT + 32).take(32))
+        need((magic, n, zero) == (b"SGANNEX1", len(data) - 32, 0) and same_xxh(data[32:], xxh), "a damaged annex")
         return text_map(data[32:], lambda v: True)
     except Damaged:
         return None
 
 
-# Images: section 5, and the program
+def read_entry(file: str, data: memoryview, check: bool, row: tuple[Any, ...] = (), annex: bytes = b"", name: str = "") -> tuple[str, Any]:
+    """Where, and an entry or what is wrong with it; `row` is what an image's index says, `name` the key in a file's name."""
+    try:
+        e = {"file": file, **read_core(data, check), "annex": read_annex(annex)}
+        need(not name or name == e["key"].hex(), "an entry under a wrong name")
+        need(not row or row[1:] == (e["key"], e["identity"], e["bits"], *e["index"]), "the index says something else")
+        group = e["group_raw"]
+        need(not row or (not any(row[0]) if group is None else same_xxh(group, row[0])), "the index has another group")
+        return file, e
+    except Damaged as error:
+        return (f"{file}: {row[1].hex()}" if row else file), str(error)
 
 
-class Report:
-    """What was found: entries, each with its file, and what is wrong where."""
+def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, Any]]:
+    """The entries of an image (section 5); one that is damaged, or a damaged block, does not touch its neighbours."""
+    need(len(data) >= 256, "cut off")
+    _, major, _, header, length, n, b, block, *layout, root, xxh, zero = struct.unpack("<8sHHIQQII7Q32s16s112s", data[:256])
+    table, index, prov, prov_length, blocks, m, first = layout
+    need(major == 1, "not understood: another major version")
+    need((header, length, block) == (256, len(data), 65536) and not any(zero), "a wrong header")
+    need(same_xxh(bytes(data[:128]) + bytes(16) + bytes(data[144:256]), xxh), "XXH128 of the header differs")
+    need(n < 1 << 31 and b == max(n - 1, 0).bit_length() and prov_length <= LIMIT, "a wrong header")
+    end = 256 + 4 * (2**b + 1)
+    wanted = [256, padded(end), padded(end) + 128 * n, prov_length, padded(prov + prov_length), -((256 - blocks) // block)]
+    need(layout == [*wanted, padded(blocks + 48 * m)] and first <= length, "a wrong layout")
+    bad, sums = set(), b""
+    for i, (sha, xxh) in enumerate(struct.iter_unpack("<32s16s", data[blocks : blocks + 48 * m])):
+        part, sums = data[256 + i * block : min(256 + (i + 1) * block, blocks)], sums + sha
+        if sha256(part).digest() != sha or not same_xxh(part, xxh):
+            bad.add(i)
+            yield file, f"block {i} is damaged"
+    need(sha256(bytes(data[:96]) + bytes(48) + bytes(data[144:256]) + sums).digest() == root, "the root differs")
+    gaps = [(blocks + 48 * m, first)] + ([(end, index), (prov + prov_length, blocks)] if not bad else [])
+    need(not any(any(data[start:stop]) for start, stop in gaps), "padding that is not zero")
+    if prov_length and not bad:
+        text_map(bytes(data[prov : prov + prov_length]), str)
+    at, before, counts = first, b"", [0] * (2**b + 1)
+    for i in range(n):
+        start = index + 128 * i
+        if {(start - 256) // block, (start - 129) // block} & bad:
+            at = -1
+            continue
+        key, identity, bits, where, size, group, *rest = struct.unpack_from("<32s32s32sQQ8sBBB5s", data, start)
+        need(key + identity > before, "an index out of order")
+        need(at in (-1, where) and where % 64 == 0 and first <= where <= length - size, "an index with a wrong offset")
+        at, before = where + size, key + identity
+        counts[(int.from_bytes(key, "big") >> 256 - b) + 1] += 1
+        yield read_entry(file, data[where:at], check, (group, key, identity, bits, *rest))
+    need(bad or at == length, "bytes behind the last entry")
+    need(bad or list(struct.unpack_from(f"<{2**b + 1}I", data, table)) == list(accumulate(counts)), "a wrong bucket table")
 
-    def __init__(self, check: bool) -> None:
-        self.check, self.entries, self.wrong = check, [], []  # type: ignore[var-annotated]
 
-    def core(self, file: str, data: memoryview, row: tuple[Any, ...] | None = None, annex: bytes = b"", name: str = "") -> None:
-        """Reads a core; `row` is what an image's index says of it, `name` the key in a store file's name."""
-        try:
-            e = {"file": file, **read_core(data, self.check), "annex": read_annex(annex)}
-            need(not name or name == e["key"].hex(), "an entry under a wrong name")
-            if row:
-                group, xxh = e["group_raw"], row[3]
-                need(row[:3] + row[4:] == (e["key"], e["identity"], e["bits"], *e["index"]), "the index says something else")
-                need(same_xxh(group, xxh) if group is not None else not any(xxh), "the index has another group")
-            self.entries.append(e)
-        except Damaged as error:
-            self.wrong.append((f"{file}: {row[0].hex()}" if row else file, str(error)))
-
-    def image(self, file: str, data: memoryview) -> None:
-        """Reads an image; an entry or a block that is damaged does not touch its neighbours."""
-        need(len(data) >= 256, "cut off")
-        _, major, _, header, length, n, b, block, *layout, root, xxh, zero = struct.unpack("<8sHHIQQII7Q32s16s112s", data[:256])
-        table, index, prov, prov_length, blocks, m, first = layout
-        need(major == 1, "not understood: another major version")
-        need((header, length, block) == (256, len(data), 65536) and not any(zero), "a wrong header")
-        need(same_xxh(bytes(data[:128]) + bytes(16) + bytes(data[144:256]), xxh), "XXH128 of the header differs")
-        need(n < 1 << 31 and b == max(n - 1, 0).bit_length() and prov_length <= LIMIT, "a wrong header")
-        end = 256 + 4 * (2**b + 1)
-        wanted = [256, padded(end), padded(end) + 128 * n, prov_length, padded(prov + prov_length), -((256 - blocks) // block)]
-        need(layout == [*wanted, padded(blocks + 48 * m)] and first <= length, "a wrong layout")
-        bad, sums = set(), b""
-        for i, (sha, xxh) in enumerate(struct.iter_unpack("<32s16s", data[blocks : blocks + 48 * m])):
-            part, sums = data[256 + i * block : min(256 + (i + 1) * block, blocks)], sums + sha
-            if sha256(part) != sha or not same_xxh(part, xxh):
-                bad.add(i)
-                self.wrong.append((file, f"block {i} is damaged"))
-        need(sha256(bytes(data[:96]) + bytes(48) + bytes(data[144:256]) + sums) == root, "the root differs")
-        gaps = [(blocks + 48 * m, first)] + ([(end, index), (prov + prov_length, blocks)] if not bad else [])
-        need(not any(any(data[start:stop]) for start, stop in gaps), "padding that is not zero")
-        if prov_length and not bad:
-            text_map(bytes(data[prov : prov + prov_length]), str)
-        at, before, counts = first, b"", [0] * (2**b + 1)
-        for i in range(n):
-            start = index + 128 * i
-            if {(start - 256) // block, (start - 129) // block} & bad:
-                at = -1
-                continue
-            key, identity, bits, where, size, group, *rest = struct.unpack_from("<32s32s32sQQ8sBBB5s", data, start)
-            need(key + identity > before, "an index out of order")
-            need(at in (-1, where) and where % 64 == 0 and first <= where <= length - size, "an index with a wrong offset")
-            at, before = where + size, key + identity
-            counts[(int.from_bytes(key, "big") >> 256 - b) + 1] += 1
-            self.core(file, data[where:at], (key, identity, bits, group, *rest))
-        need(bad or at == length, "bytes behind the last entry")
-        need(bad or list(struct.unpack_from(f"<{2**b + 1}I", data, table)) == list(accumulate(counts)), "a wrong bucket table")
-
-    def file(self, path: Path, store: bool = False) -> None:
-        """Reads an image, or a core with what follows it."""
-        try:
-            data = memoryview(path.read_bytes())
-            if data[:8] == b"\x89SGI\r\n\x1a\n":
-                return self.image(str(path), data)
+def read_path(path: Path, check: bool, store: bool = False) -> Iterator[tuple[str, Any]]:
+    """Where, and an entry or what is wrong: of an image, of a core with what follows it, or of all files of a store."""
+    try:
+        if path.is_dir():
+            for file in sorted(f for f in path.glob("v1/??/*") if re.fullmatch(r"[0-9a-f]{64}\.[0-9a-f]", f.name)):
+                yield from read_path(file, check, store=True)
+        elif (data := memoryview(path.read_bytes()))[:8] == b"\x89SGI\r\n\x1a\n":
+            yield from read_image(str(path), data, check)
+        else:
             length = int.from_bytes(data[16:24], "little")
             need(128 <= length <= len(data), "cut off")
-            self.core(str(path), data[:length], None, bytes(data[length:]), path.name[:64] if store else "")
-        except (Damaged, OSError) as error:
-            self.wrong.append((str(path), str(error)))
+            yield read_entry(str(path), data[:length], check, (), bytes(data[length:]), path.name[:64] if store else "")
+    except (Damaged, OSError) as error:
+        yield str(path), str(error)
 
 
-def shown(text: str) -> str:
-    return "".join(ch if ch.isprintable() and not ch.isspace() else f"\\u{ord(ch):04x}" for ch in text)
-
-
-def finish(e: dict[str, Any], names: dict[tuple[str, int], str]) -> dict[str, Any]:
-    """An entry as it is printed: the features by name where the table has them."""
-    bits = [i for i in range(256) if e["bits"][i // 8] >> i % 8 & 1]
-    e["features"] = [names.get((e["arch"].replace("_", "-"), i), f"bit{i}") for i in bits] + list(e["extra"])
-    e |= {"key": e["key"].hex(), "identity": e["identity"].hex(), "provenance": ("", "scanned", "declared", "assumed")[e["provenance"]]}
-    return {k: v for k, v in e.items() if k not in ("bits", "extra", "index", "group_raw")}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="an image, a store file or a store")
-    parser.add_argument("--check", action="store_true", help="verify every digest, padding and order")
-    parser.add_argument("--json", action="store_true", help="one object: entries, wrong, not_done")
-    options = parser.parse_args(arguments)
-    report, table, names = Report(options.check), Path(__file__).parents[2] / "src/isa/features.tsv", {}
-    if table.exists():
-        rows = (line.split("\t") for line in table.read_text().splitlines() if not line.startswith("#"))
-        names = {(row[0], int(row[1])): row[2] for row in rows if row[1].isdigit()}
-    for path in options.files:
-        for file in sorted(path.glob("v1/??/*")) if path.is_dir() else [path]:
-            if file == path or re.fullmatch(r"[0-9a-f]{64}\.[0-9a-f]", file.name):
-                report.file(file, store=file != path)
-    report.entries.sort(key=lambda e: (e["key"], e["identity"]))
-    listed = [finish(e, names) for e in report.entries]
-    if options.json:
-        result = {"entries": listed, "wrong": report.wrong, "not_done": sorted(NOT_DONE)}
-        print(json.dumps(result, indent=1, default=lambda v: {"bytes": v.hex()} if isinstance(v, bytes) else {v.kind: v.items}))
-        return bool(report.wrong)
-    for e in listed:
-        processor = f"{e['arch']}/{e['abi']}:{e['provenance']}:{','.join(e['features'])}"
-        parts = [f"{shown(name)}={size}" for name, size in e["parts"].items()]
-        print(e["key"], e["identity"], shown(":".join(e["group"] or "-")), shown(processor), *parts)
-    for where, what in report.wrong + [("not done", what) for what in sorted(NOT_DONE)]:
-        print(f"{shown(where)}: {what}", file=sys.stderr)
-    return bool(report.wrong)
+def main(arguments: list[str]) -> int:
+    options, paths = {a for a in arguments if a[:2] == "--"}, [Path(a) for a in arguments if a[:2] != "--"]
+    if not paths or options - {"--check", "--json"}:
+        print(__doc__, file=sys.stderr)
+        return 2
+    found = [result for path in paths for result in read_path(path, "--check" in options)]
+    entries = sorted((e for _, e in found if isinstance(e, dict)), key=lambda e: (e["key"], e["identity"]))
+    wrong = [result for result in found if isinstance(result[1], str)]
+    for e in entries:
+        bits = [i for i in range(256) if e["bits"][i // 8] >> i % 8 & 1]
+        e |= {"key": e["key"].hex(), "identity": e["identity"].hex(), "bits": bits, "group_raw": None}
+        if "--json" not in options:
+            features = [("none", "scanned", "declared", "assumed")[e["provenance"]], *bits, *e["extra"]]
+            print(e["key"], e["identity"], *map(json.dumps, (e["group"], [e["arch"], e["abi"], *features], e["parts"])))
+    if "--json" in options:
+        result = {"entries": entries, "wrong": wrong, "not_done": sorted(NOT_DONE)}
+        print(json.dumps(result, indent=1, default=lambda v: v.hex()))
+    for where, what in wrong + [("not done", what) for what in sorted(NOT_DONE)]:
+        print(f"{where!r}: {what}", file=sys.stderr)
+    return bool(wrong)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -254,17 +254,17 @@ def _plain(text):
 
 
 def test_a_package_with_the_name_of_one_of_pythons(project):
-    project.write("test/__init__.py", "")
-    project.write("test/helper.py", "from numba import njit\n@njit(cache=True)\ndef helper(x): return x + 1\n")
+    project.write("sched/__init__.py", "")
+    project.write("sched/helper.py", "from numba import njit\n@njit(cache=True)\ndef helper(x): return x + 1\n")
     project.write("lib.py", """
         from numba import njit
-        from test.helper import helper
+        from sched.helper import helper
         @njit(cache=True)
         def f(x): return helper(x)
         """)
     program = "from lib import f\nprint(f(1))"
     assert project.good(program).out == "2\n"
-    project.write("test/helper.py", "from numba import njit\n@njit(cache=True)\ndef helper(x): return x + 5\n")
+    project.write("sched/helper.py", "from numba import njit\n@njit(cache=True)\ndef helper(x): return x + 5\n")
     assert project.good(program).out == "6\n"
 
 

@@ -114,6 +114,25 @@ def test_equal_closures_in_one_process(project):
         assert project.good(program.replace("{cache}", "(cache=True)")).out == plain.out
 
 
+def test_constants_of_equal_functions_that_nobody_marked(project):
+    program = """
+        from numba import njit
+        import numpy as np
+        def make():
+            @njit
+            def op(n): print(np.ones(n, np.int32), (n, "a"))
+            return op
+        one, two = make(), make()
+        @njit(cache=True)
+        def first(n): one(n)
+        @njit(cache=True)
+        def second(n): two(n + 1)
+        first(2); second(2)
+        """
+    cold, warm = project.cold_and_warm(program)
+    assert cold.out.count("[1 1 1]") == 1 and cold.count("not-stored") == 0
+
+
 def test_recompile(project):
     program = """
         from numba import njit

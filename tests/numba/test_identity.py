@@ -167,6 +167,7 @@ def test_types():
     assert encode(array) != encode(numba.types.Array(numba.float64, 1, "C", aligned=False))
     assert encode(numba.types.literal(1)) != encode(numba.types.literal(2)) != encode(numba.int64)
     assert encode(numba.types.Omitted(np.arange(3))) != encode(numba.types.Omitted(np.arange(1, 4)))
+    assert encode(numba.types.Omitted(np.arange(3))) == encode(numba.types.Omitted(np.arange(3)))
     one, two = numba.njit(lambda x: x), numba.njit(lambda x: x)
     one.py_func.__name__, two.py_func.__name__ = "one", "two"
     assert encode(numba.typeof(one)) != encode(numba.typeof(two))
