@@ -57,7 +57,7 @@ class Log:
     @staticmethod
     def count(output: str) -> None:
         for line in output.splitlines():
-            if re.match(r"=+ .*(passed|failed|skipped|error).* =+$", line):  # pytest
+            if re.match(r"(=+ )?\d+ (passed|failed|skipped|error).* in [\d.]+s", line):  # pytest
                 for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", line):
                     TOTALS["failed" if word == "error" else word] += int(number)
             elif found := re.match(r"(Ok|Expected Fail|Fail|Unexpected Pass|Skipped|Timeout):\s+(\d+)\s*$", line):  # meson

@@ -172,6 +172,13 @@ bool saggar_features_subset(const saggar_features *needed, const saggar_features
  */
 int saggar_features_parse(saggar_arch arch, const char *cpu, const char *features, saggar_features *out, char **unknown);
 
+/**
+ * Reduces the set of a target to what code for it can need: hints and what the operating system manages go always; for
+ * DECLARED also what compilers use only where the source asks for it (aes, rdseed, amx-*), so pass ASSUMED if the source may
+ * ask. Call it on what saggar_features_parse() gave before saggar_draft_require_features().
+ */
+void saggar_features_required(saggar_arch arch, saggar_provenance provenance, saggar_features *set);
+
 /** Canonical names in canonical order, comma-separated, malloc'd into `*out`; the caller frees. */
 int saggar_features_names(saggar_arch arch, const saggar_features *set, char **out);
 
@@ -260,7 +267,7 @@ void saggar_draft_free(saggar_draft *d);
 /** What a person would call the function. */
 int saggar_draft_group(saggar_draft *d, const char *compiler, const char *module, const char *qualname);
 int saggar_draft_require_arch(saggar_draft *d, saggar_arch arch, const char *abi);
-/** `unknown`: comma-separated names without an index, or NULL. */
+/** `set`: as saggar_features_required() left it. `unknown`: comma-separated names without an index, or NULL. */
 int saggar_draft_require_features(saggar_draft *d, saggar_provenance provenance, const saggar_features *set,
                                   const char *unknown);
 /** Adds one undefined symbol. May be called many times. */

@@ -41,7 +41,7 @@ void sg_features_scanned(saggar_arch arch, saggar_features *set) {
     }
 }
 
-void sg_features_required(saggar_arch arch, saggar_provenance provenance, saggar_features *set) {
+void saggar_features_required(saggar_arch arch, saggar_provenance provenance, saggar_features *set) {
     switch (provenance) {
     case SAGGAR_PROVENANCE_NONE:
     case SAGGAR_PROVENANCE_SCANNED:

@@ -49,12 +49,6 @@ static inline bool sg_features_empty(const saggar_features *set) {
 void sg_features_needed(saggar_arch arch, bool may_ask, saggar_features *set);
 void sg_features_scanned(saggar_arch arch, saggar_features *set);
 
-/*
- * The same by provenance, as a draft records it: scanned; declared (the source does not ask: a JIT's own IR);
- * assumed (it may ask: C and C++ sources, IR with target intrinsics or inline assembly).
- */
-void sg_features_required(saggar_arch arch, saggar_provenance provenance, saggar_features *set);
-
 /* For ranking variants: the widest vector in bits (0 to 512), and the number of features. */
 unsigned sg_features_width(saggar_arch arch, const saggar_features *set);
 unsigned sg_features_count(const saggar_features *set);

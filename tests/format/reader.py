@@ -3,10 +3,9 @@
 
     reader.py [--check] [--json] FILE...
 
-FILE is an image, a store file, a bare core, or the directory of a store. Each entry is one line: key, identity, group,
-processor, parts with their raw sizes, in ascending order of key and identity. `--check` verifies every digest, padding and
-order. Exit: 0 well, 1 something is damaged (a line each on stderr), 2 wrong usage. XXH3 is checked where the package `xxhash`
-can be imported, sections under zstd are opened by the command `zstd`; what could not be checked is named as not done.
+FILE is an image, a store file, a bare core, or a store's directory. Each entry is a line, in order of key and identity: key,
+identity, group, processor, parts with raw sizes. `--check` verifies every digest, padding and order. Exit: 0 well, 1 damage (a
+line each on stderr), 2 wrong usage. XXH3 needs the package `xxhash`, zstd the command `zstd`; else that is named as not done.
 """
 
 import importlib.util
@@ -19,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import accumulate
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +28,12 @@ NOT_DONE: set[str] = set()
 
 
 class Damaged(ValueError):
-    """The bytes are not what the document allows, or (it says so) are of a later version."""
+    """The bytes are not what the document allows, or (it says so) are of a later version. Wrong UTF-8 is any ValueError."""
 
 
 class Tagged(NamedTuple):
     """A value that needs its kind beside it: everything but none, booleans, integers, bytes and text."""
+
     kind: str
     items: Any
 
@@ -43,7 +44,9 @@ def need(condition: object, message: str) -> None:
 
 
 def same_xxh(data: Any, wanted: bytes) -> bool:
-    """Whether this is the data's XXH128 (16 bytes) or XXH64 (8); true where that cannot be told."""
+    """Whether this is the data's XXH128 (16 bytes) or XXH64 (8; 0 for no data); true where that cannot be told."""
+    if data is None:
+        return not any(wanted)
     if xxhash is None:
         NOT_DONE.add("XXH3: no package xxhash")
         return True
@@ -83,10 +86,7 @@ class Cursor:
 
 
 def utf8(data: bytes) -> str:
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError as error:
-        raise Damaged(f"not UTF-8: {error.reason}") from None
+    return data.decode("utf-8", "surrogatepass")
 
 
 def decode(data: bytes) -> Any:
@@ -142,8 +142,8 @@ def dtype(c: Cursor, depth: int) -> dict[str, Any]:
     record = value(c, depth)
     need(fits(record, "record") and record.items[0] == "dtype", "a dtype that is no dtype record")
     fields = dict(record.items[1])
-    need(list(fields) == ["str", "itemsize", "align", "metadata", "fields", "sub"], "a dtype with other fields")
-    need(fits(Tagged("tuple", tuple(fields.values())), DTYPE), "a dtype with a wrong field")
+    names = ["str", "itemsize", "align", "metadata", "fields", "sub"]
+    need(list(fields) == names and fits(Tagged("tuple", tuple(fields.values())), DTYPE), "a dtype with wrong fields")
     return fields
 
 
@@ -155,12 +155,10 @@ def array(c: Cursor, tag: int, depth: int) -> Tagged:
         need(c.number(4) == count, "an array scalar of another size")
         return Tagged("array scalar", (items, c.take(count)))
     order, flags, extents = c.number(1), c.number(1), tuple(c.number(8) for _ in c.times())
-    need(order <= 2 and flags <= 3, "an array of unknown order or flags")
-    need(order == 0 or (0 not in extents and sum(n > 1 for n in extents) >= 3 - order), "an array that is C contiguous")
-    for n in extents:
-        count *= n
-    need(c.number(8) == count, "an array of another size")
-    return Tagged("array", (items, order, flags, extents, c.take(count)))
+    fit = order == 0 or (order <= 2 and 0 not in extents and sum(n > 1 for n in extents) >= 3 - order)
+    need(fit and flags <= 3, "an array of wrong order or flags")
+    need(c.number(8) == prod(extents, start=count), "an array of another size")
+    return Tagged("array", (items, order, flags, extents, c.take(prod(extents, start=count))))
 
 
 def fits(v: Any, shape: Any) -> bool:
@@ -181,20 +179,17 @@ def ascending(v: Any) -> bool:
     return all(a < b for a, b in zip(raw, raw[1:]))
 
 
-def size(v: Any) -> bool:
-    return type(v) is int and 0 <= v < 2**63
-
-
+SIZE = lambda v: type(v) is int and 0 <= v < 2**63  # noqa: E731
 DTYPE = (
-    lambda v: type(v) is str and v[:1] in ("<", ">", "|"), size, bool, lambda v: v is None or fits(v, "ordered map"),
-    lambda v: v is None or fits(v, [(str, lambda title: True, size, "dtype")]), lambda v: v is None or fits(v, ("dtype", [size])),
+    lambda v: type(v) is str and v[:1] in ("<", ">", "|"), SIZE, bool, lambda v: v is None or fits(v, "ordered map"),
+    lambda v: v is None or fits(v, [(str, lambda title: True, SIZE, "dtype")]), lambda v: v is None or fits(v, ("dtype", [SIZE])),
 )  # fmt: skip
 FILE, VALUE, CODE = (lambda v, what=what: fits(v, "digest") and v.items[0] == what for what in ("file", "value", "code"))
 HASH, GROUP = lambda v: type(v) is bytes and len(v) == 32, (str, str, str)  # noqa: E731
 PATH = lambda v: type(v) is str and "\0" not in v and not {"", ".", ".."} & set(v.split("/"))  # noqa: E731
 REQUIREMENTS = {1: (str, str), 2: (lambda v: type(v) is int and 1 <= v <= 3, HASH, ascending), 3: ascending, 4: (str, str)}
-DEPENDENCIES = {1: (str, PATH, size, FILE), 2: (str, str), 3: (str, str, VALUE), 4: (str, str, CODE), 5: (GROUP, HASH)}
-SECTIONS = {0: 0x0000, 1: 0x8001, 2: 0x0002, 3: 0x8003, 4: 0x8004, 5: 0x0005}
+DEPENDENCIES = {1: (str, PATH, SIZE, FILE), 2: (str, str), 3: (str, str, VALUE), 4: (str, str, CODE), 5: (GROUP, HASH)}
+SECTIONS = {1: 0x8001, 2: 0x0002, 3: 0x8003, 4: 0x8004, 5: 0x0005}
 
 
 def read_recipe(data: bytes) -> dict[str, Any]:
@@ -242,18 +237,18 @@ def unzstd(data: bytes, raw: int) -> bytes | None:
 
 def read_core(data: memoryview, check: bool) -> dict[str, Any]:
     """The core of an entry (section 4), which is all of `data`; with `check` its parts and paddings too."""
-    need(len(data) >= 128, "cut off")
-    magic, major, _, n, length, zero, key, identity, xxh, zero2 = struct.unpack("<8sHHIQ8s32s32s16s16s", data[:128])
+    fixed = Cursor(data[:128]).take(128)
+    magic, major, _, n, length, zero, key, identity, xxh, zero2 = struct.unpack("<8sHHIQ8s32s32s16s16s", fixed)
     need(magic == b"\x89SGE\r\n\x1a\n", "no entry")
     need(major == 1, "not understood: another major version")
     at = 128 * (1 + n)
     need(1 <= n <= 256 and at <= length == len(data) <= 8 << 30 and length % 64 == 0, "a wrong size")
     need(not any(zero + zero2), "bytes that are not zero")
-    need(same_xxh(bytes(data[:96]) + bytes(16) + bytes(data[112:at]), xxh), "XXH128 of the head differs")
+    need(same_xxh(fixed[:96] + bytes(16) + bytes(data[112:at]), xxh), "XXH128 of the head differs")
     hashed, before, unknown, rows, raws = sha256(b"SGID\0\1\0\0" + key), (-1, b""), "", [], {}
     for code, codec, zero, start, stored, raw, sha, xxh, field in struct.iter_unpack("<HB5sQQQ32s16s48s", data[128:at]):
         number, name = code & ~MUST, field.rstrip(b"\0")
-        need(not any(zero) and (number, name) > before, "sections out of order")
+        need(number and not any(zero) and (number, name) > before, "sections out of order")
         before = (number, name)
         need(len(name) < 48 and not re.search(r"[\0-\x1f\x7f]", utf8(name)), "a wrong name")
         need(number not in SECTIONS or code == SECTIONS[number] and bool(name) == (number == 5), "a wrong kind or name")
@@ -281,22 +276,22 @@ def read_core(data: memoryview, check: bool) -> dict[str, Any]:
 
 def understand(raws: dict[int, bytes | None]) -> dict[str, Any]:
     """What the sections say; those that could not be opened are passed over."""
-    recipe, requirements, dependencies, group = (raws.get(number) for number in (1, 3, 4, 2))
-    named, records = group and decode(group), read_records(requirements or bytes(4), REQUIREMENTS, once=3)
+    recipe, group = raws[1], raws.get(2)
+    requirements, dependencies = (bytes(4) if raws[number] is None else raws[number] for number in (3, 4))
+    named, records = None if group is None else decode(group), read_records(requirements, REQUIREMENTS, once=3)
     need(group is None or fits(named, GROUP), "a wrong group")
     last = {number: v.items for number, v in records}
     (arch, abi), (provenance, bits, extra) = last.get(1, ("any", "any")), last.get(2, (0, bytes(32), Tagged("tuple", ())))
-    flags = (1 if extra.items else 0) | (2 if any((dependencies or bytes(4))[:4]) else 0)
+    flags = (1 if extra.items else 0) | (2 if any(dependencies[:4]) else 0)
     return {
         "group": named and named.items, "arch": arch, "abi": abi, "provenance": provenance, "bits": bits, "extra": extra.items,
         "symbols": last.get(3, ()), "libraries": [v.items for number, v in records if number == 4], "group_raw": group,
         "index": ({"any": 0, "x86_64": 1, "aarch64": 2}.get(arch, 255), provenance, flags, bytes(5)),
-        "dependencies": read_records(dependencies or bytes(4), DEPENDENCIES), "recipe": recipe and read_recipe(recipe),
+        "dependencies": read_records(dependencies, DEPENDENCIES), "recipe": None if recipe is None else read_recipe(recipe),
     }  # fmt: skip
 
 
 def text_map(raw: bytes, shape: Any) -> dict[str, Any]:
-    """An ordered map from texts to values of the shape."""
     v = decode(raw)
     need(fits(v, "ordered map") and all(fits(k, str) and fits(i, shape) for k, i in v.items), "no ordered map of texts")
     return dict(v.items)
@@ -308,31 +303,30 @@ def read_annex(data: bytes) -> dict[str, Any] | None:
         magic, n, zero, xxh = struct.unpack("<8sII16s", Cursor(data, LIMIT + 32).take(32))
         need((magic, n, zero) == (b"SGANNEX1", len(data) - 32, 0) and same_xxh(data[32:], xxh), "a damaged annex")
         return text_map(data[32:], lambda v: True)
-    except Damaged:
+    except ValueError:
         return None
 
 
-def read_entry(file: str, data: memoryview, check: bool, row: tuple[Any, ...] = (), annex: bytes = b"", name: str = "") -> tuple[str, Any]:
+def read_entry(file: str, data: Any, check: bool, row: tuple = (), annex: bytes = b"", name: str = "") -> tuple[str, Any]:
     """Where, and an entry or what is wrong with it; `row` is what an image's index says, `name` the key in a file's name."""
     try:
         e = {"file": file, **read_core(data, check), "annex": read_annex(annex)}
         need(not name or name == e["key"].hex(), "an entry under a wrong name")
         need(not row or row[1:] == (e["key"], e["identity"], e["bits"], *e["index"]), "the index says something else")
-        group = e["group_raw"]
-        need(not row or (not any(row[0]) if group is None else same_xxh(group, row[0])), "the index has another group")
+        need(not row or same_xxh(e["group_raw"], row[0]), "the index has another group")
         return file, e
-    except Damaged as error:
+    except ValueError as error:
         return (f"{file}: {row[1].hex()}" if row else file), str(error)
 
 
 def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, Any]]:
     """The entries of an image (section 5); one that is damaged, or a damaged block, does not touch its neighbours."""
-    need(len(data) >= 256, "cut off")
-    _, major, _, header, length, n, b, block, *layout, root, xxh, zero = struct.unpack("<8sHHIQQII7Q32s16s112s", data[:256])
+    fixed = Cursor(data[:256]).take(256)
+    _, major, _, header, length, n, b, block, *layout, root, xxh, zero = struct.unpack("<8sHHIQQII7Q32s16s112s", fixed)
     table, index, prov, prov_length, blocks, m, first = layout
     need(major == 1, "not understood: another major version")
-    need((header, length, block) == (256, len(data), 65536) and not any(zero), "a wrong header")
-    need(same_xxh(bytes(data[:128]) + bytes(16) + bytes(data[144:256]), xxh), "XXH128 of the header differs")
+    need(same_xxh(fixed[:128] + bytes(16) + fixed[144:], xxh), "XXH128 of the header differs")
+    need((header, length, block, zero) == (256, len(data), 65536, bytes(112)), "a wrong header")
     need(n < 1 << 31 and b == max(n - 1, 0).bit_length() and prov_length <= LIMIT, "a wrong header")
     end = 256 + 4 * (2**b + 1)
     wanted = [256, padded(end), padded(end) + 128 * n, prov_length, padded(prov + prov_length), -((256 - blocks) // block)]
@@ -343,7 +337,7 @@ def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, 
         if sha256(part).digest() != sha or not same_xxh(part, xxh):
             bad.add(i)
             yield file, f"block {i} is damaged"
-    need(sha256(bytes(data[:96]) + bytes(48) + bytes(data[144:256]) + sums).digest() == root, "the root differs")
+    need(sha256(fixed[:96] + bytes(48) + fixed[144:] + sums).digest() == root, "the root differs")
     gaps = [(blocks + 48 * m, first)] + ([(end, index), (prov + prov_length, blocks)] if not bad else [])
     need(not any(any(data[start:stop]) for start, stop in gaps), "padding that is not zero")
     if prov_length and not bad:
@@ -376,7 +370,7 @@ def read_path(path: Path, check: bool, store: bool = False) -> Iterator[tuple[st
             length = int.from_bytes(data[16:24], "little")
             need(128 <= length <= len(data), "cut off")
             yield read_entry(str(path), data[:length], check, (), bytes(data[length:]), path.name[:64] if store else "")
-    except (Damaged, OSError) as error:
+    except (ValueError, OSError) as error:
         yield str(path), str(error)
 
 
@@ -395,8 +389,7 @@ def main(arguments: list[str]) -> int:
             features = [("none", "scanned", "declared", "assumed")[e["provenance"]], *bits, *e["extra"]]
             print(e["key"], e["identity"], *map(json.dumps, (e["group"], [e["arch"], e["abi"], *features], e["parts"])))
     if "--json" in options:
-        result = {"entries": entries, "wrong": wrong, "not_done": sorted(NOT_DONE)}
-        print(json.dumps(result, indent=1, default=lambda v: v.hex()))
+        print(json.dumps({"entries": entries, "wrong": wrong, "not_done": sorted(NOT_DONE)}, indent=1, default=bytes.hex))
     for where, what in wrong + [("not done", what) for what in sorted(NOT_DONE)]:
         print(f"{where!r}: {what}", file=sys.stderr)
     return bool(wrong)

@@ -176,7 +176,7 @@ static void test_models_stand_in_for_each_other(void **state) {
                     {SAGGAR_PROVENANCE_SCANNED, "xsave,adx"}};
     for (size_t i = 0; i < 3; i++) {
         saggar_features base = parse(X86, NULL, NULL), set = parse(X86, NULL, "+adx,+xsave,+prfchw");
-        sg_features_required(X86, required[i].provenance, &set);
+        saggar_features_required(X86, required[i].provenance, &set);
         sg_features_remove(&set, &base);
         assert_string_equal(sg_features_print(X86, &set, text, sizeof text), required[i].left);
     }

@@ -117,7 +117,8 @@ def test_a_failed_compilation_frees_its_claim(project):
             try: f(1)
             except Exception as e: print(type(e).__name__, process.frames(), flush=True)
         open(os.environ["PROJECT"] + "/failed", "w").close()
-        while {stay} and not os.path.exists(os.environ["PROJECT"] + "/go"): time.sleep(0.05)
+        end = time.monotonic() + 100
+        while {stay} and time.monotonic() < end and not os.path.exists(os.environ["PROJECT"] + "/go"): time.sleep(0.05)
         """
     first = project.start(program.format(stay=True))
     while not (project.root / "failed").exists():

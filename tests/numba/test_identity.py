@@ -172,3 +172,27 @@ def test_types():
     one.py_func.__name__, two.py_func.__name__ = "one", "two"
     assert encode(numba.typeof(one)) != encode(numba.typeof(two))
     assert not kinds.ADDRESS.search(kinds.short((numba.typeof(one),)))
+
+
+def test_environments():
+    from numba.core.environment import Environment
+    from saggar.numba import environments
+
+    class Descriptor:
+        env_name = "made up"
+
+        def lookup_globals(self):
+            return globals()
+
+    first = environments.from_fndesc(Environment, Descriptor())
+    assert environments.from_fndesc(Environment, Descriptor()) is first, "one compilation has one"
+    first.consts.append(1)
+    second = environments.from_fndesc(Environment, Descriptor())
+    assert second is not first and not len(second.consts), "the next compilation starts with an empty one"
+    second.consts.append(1)
+    encoded = environments.constants(second)
+    assert environments.remember(second, encoded)
+    assert environments.obtain("made up", encoded, globals()) in (first, second)
+    second.consts.append(2)
+    assert not environments.remember(second, environments.constants(second)), "other constants under one name"
+    assert environments.obtain("made up", environments.constants(second), {"__name__": "elsewhere"}) is None
