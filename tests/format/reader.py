@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 xxhash = importlib.import_module("xxhash") if importlib.util.find_spec("xxhash") else None
 LIMIT, MUST = 16 << 20, 0x8000
 NOT_DONE: set[str] = set()
+padded = lambda n: n + -n % 64  # noqa: E731
 
 
 class Damaged(ValueError):
@@ -51,10 +52,6 @@ def same_xxh(data: Any, wanted: bytes) -> bool:
         NOT_DONE.add("XXH3: no package xxhash")
         return True
     return wanted == (xxhash.xxh3_128_digest(data) if len(wanted) == 16 else xxhash.xxh3_64_digest(data)[::-1])
-
-
-def padded(n: int) -> int:
-    return n + -n % 64
 
 
 class Cursor:
@@ -116,10 +113,8 @@ def value(c: Cursor, depth: int) -> Any:
     tag = c.number(1)
     if tag in SCALARS:
         return SCALARS[tag](c)
-    if tag == 0x10:
-        return Tagged("dtype", dtype(c, depth))
-    if tag in (0x11, 0x14):
-        return array(c, tag, depth)
+    if tag in (0x10, 0x11, 0x14):
+        return Tagged("dtype", dtype(c, depth)) if tag == 0x10 else array(c, tag, depth)
     if tag == 0x13:
         k = c.number(4)
         need(k < depth, "a back reference to nothing")
@@ -142,8 +137,8 @@ def dtype(c: Cursor, depth: int) -> dict[str, Any]:
     record = value(c, depth)
     need(fits(record, "record") and record.items[0] == "dtype", "a dtype that is no dtype record")
     fields = dict(record.items[1])
-    names = ["str", "itemsize", "align", "metadata", "fields", "sub"]
-    need(list(fields) == names and fits(Tagged("tuple", tuple(fields.values())), DTYPE), "a dtype with wrong fields")
+    need(" ".join(fields) == "str itemsize align metadata fields sub", "a dtype with other fields")
+    need(fits(Tagged("tuple", tuple(fields.values())), DTYPE), "a dtype with wrong fields")
     return fields
 
 
@@ -200,8 +195,8 @@ def read_recipe(data: bytes) -> dict[str, Any]:
         name = utf8(c.blob())
         need(re.fullmatch(r"[a-z0-9_.-]{1,64}", name) and name not in fields, "a recipe with a wrong or repeated name")
         fields[name] = value(c, 0)
-    need({"adapter", "compiler", "source", "options"} <= fields.keys(), "a recipe without a mandatory field")
-    need(fits(fields["adapter"], (str, int)), "a recipe with a wrong adapter")
+    adapter = fits(fields.get("adapter"), (str, lambda v: type(v) is int and -(2**63) <= v < 2**63))
+    need(adapter and {"compiler", "source", "options"} <= fields.keys(), "a recipe without a mandatory field")
     return c.whole(fields)
 
 
@@ -211,8 +206,7 @@ def read_records(data: bytes, shapes: dict[int, Any], once: int = 0) -> list[tup
     for _ in c.times():
         code, zero, length = struct.unpack("<HHI", c.take(8))
         number, payload = code & ~MUST, c.take(length)
-        need(zero == 0 and (number, payload) > before, "records out of order")
-        need(number > once or number != before[0], "a record that may stand once stands twice")
+        need(zero == 0 and (number, payload) > before and (number > once or number != before[0]), "records out of order, or twice")
         before, known = (number, payload), decode(payload)
         need(number in shapes or number and not code & MUST, f"not understood: a record of kind {code:#06x}")
         if number in shapes:
@@ -222,11 +216,18 @@ def read_records(data: bytes, shapes: dict[int, Any], once: int = 0) -> list[tup
 
 
 def unzstd(data: bytes, raw: int) -> bytes | None:
-    """The content of a zstd frame that states its size; None where there is nothing to open it with."""
-    magic, head = struct.unpack("<IB", Cursor(data, 1 << 32).take(5))
-    width, start = (head >> 5 & 1, 2, 4, 8)[head >> 6], 5 + (0 if head & 0x20 else 1) + (0, 1, 2, 4)[head & 3]
-    stated = int.from_bytes(data[start : start + width], "little") + (256 if width == 2 else 0)
+    """The content of one zstd frame that states its size; None where there is nothing to open it with."""
+    c = Cursor(data, 1 << 32)
+    magic, head = struct.unpack("<IB", c.take(5))
+    width, last = (head >> 5 & 1, 2, 4, 8)[head >> 6], 0
+    c.take((0 if head & 0x20 else 1) + (0, 1, 2, 4)[head & 3])
+    stated = c.number(width) + (256 if width == 2 else 0)
     need(magic == 0xFD2FB528 and width and stated == raw, "no zstd frame that states its size")
+    while not last:
+        block = c.number(3)
+        last = block & 1
+        c.take(1 if block >> 1 & 3 == 1 else block >> 3)
+    c.whole(c.take(head & 4))
     if program := shutil.which("zstd"):
         done = subprocess.run([program, "-dcq"], input=data, capture_output=True)
         need(done.returncode == 0 and len(done.stdout) == raw, "a damaged zstd frame")
@@ -338,10 +339,9 @@ def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, 
             bad.add(i)
             yield file, f"block {i} is damaged"
     need(sha256(fixed[:96] + bytes(48) + fixed[144:] + sums).digest() == root, "the root differs")
-    gaps = [(blocks + 48 * m, first)] + ([(end, index), (prov + prov_length, blocks)] if not bad else [])
-    need(not any(any(data[start:stop]) for start, stop in gaps), "padding that is not zero")
-    if prov_length and not bad:
-        text_map(bytes(data[prov : prov + prov_length]), str)
+    gaps = [data[blocks + 48 * m : first], data[end:index] if not bad else b"", data[prov + prov_length : blocks] if not bad else b""]
+    need(not any(map(any, gaps)), "padding that is not zero")
+    text_map(bytes(data[prov : prov + prov_length]) if prov_length and not bad else b"\x0e\0\0\0\0", str)
     at, before, counts = first, b"", [0] * (2**b + 1)
     for i in range(n):
         start = index + 128 * i
@@ -362,8 +362,9 @@ def read_path(path: Path, check: bool, store: bool = False) -> Iterator[tuple[st
     """Where, and an entry or what is wrong: of an image, of a core with what follows it, or of all files of a store."""
     try:
         if path.is_dir():
-            for file in sorted(f for f in path.glob("v1/??/*") if re.fullmatch(r"[0-9a-f]{64}\.[0-9a-f]", f.name)):
-                yield from read_path(file, check, store=True)
+            for file in sorted(path.glob("v1/??/*")):
+                if re.fullmatch(r"([0-9a-f]{2})/\1[0-9a-f]{62}\.[0-9a-f]", f"{file.parent.name}/{file.name}"):
+                    yield from read_path(file, check, store=True)
         elif (data := memoryview(path.read_bytes()))[:8] == b"\x89SGI\r\n\x1a\n":
             yield from read_image(str(path), data, check)
         else:
@@ -380,14 +381,13 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     found = [result for path in paths for result in read_path(path, "--check" in options)]
-    entries = sorted((e for _, e in found if isinstance(e, dict)), key=lambda e: (e["key"], e["identity"]))
     wrong = [result for result in found if isinstance(result[1], str)]
-    for e in entries:
+    for e in (entries := sorted((e for _, e in found if isinstance(e, dict)), key=lambda e: (e["key"], e["identity"]))):
         bits = [i for i in range(256) if e["bits"][i // 8] >> i % 8 & 1]
         e |= {"key": e["key"].hex(), "identity": e["identity"].hex(), "bits": bits, "group_raw": None}
         if "--json" not in options:
-            features = [("none", "scanned", "declared", "assumed")[e["provenance"]], *bits, *e["extra"]]
-            print(e["key"], e["identity"], *map(json.dumps, (e["group"], [e["arch"], e["abi"], *features], e["parts"])))
+            processor = [e["arch"], e["abi"], ("", "scanned", "declared", "assumed")[e["provenance"]], *bits, *e["extra"]]
+            print(e["key"], e["identity"], *map(json.dumps, (e["group"], processor, e["parts"])))
     if "--json" in options:
         print(json.dumps({"entries": entries, "wrong": wrong, "not_done": sorted(NOT_DONE)}, indent=1, default=bytes.hex))
     for where, what in wrong + [("not done", what) for what in sorted(NOT_DONE)]:
