@@ -15,14 +15,21 @@
 static bool skip_sync;
 static double synced; /* nanoseconds */
 
-int fdatasync(int fd);
-int fdatasync(int fd) {
+static int timed_sync(long call, int fd) {
     if (skip_sync)
         return 0;
     double start = now();
-    int r = (int)syscall(SYS_fdatasync, fd);
+    int r = (int)syscall(call, fd);
     synced += now() - start;
     return r;
+}
+
+int fsync(int fd) {
+    return timed_sync(SYS_fsync, fd);
+}
+
+int fdatasync(int fd) {
+    return timed_sync(SYS_fdatasync, fd);
 }
 
 struct subject {
@@ -192,9 +199,21 @@ static void part_bake(const char *folder, unsigned n) {
     row("bake 10,000 entries", end - start, "ns");
     row("bake: check and add", added - start, "ns");
     row("bake: write", end - added - synced, "ns");
-    row("bake: fdatasync", synced, "ns");
+    row("bake: fsync", synced, "ns");
     row("bake: bytes", bytes, "B");
     unlink(path);
+}
+
+/* The store's 256 folders, as they are in any store that is in use. */
+static void make_folders(const char *store) {
+    char path[600];
+    MUST(mkdir(store, 0700) == 0);
+    snprintf(path, sizeof path, "%s/v1", store);
+    MUST(mkdir(path, 0700) == 0);
+    for (unsigned k = 0; k < 256; k++) {
+        snprintf(path, sizeof path, "%s/v1/%02x", store, k);
+        MUST(mkdir(path, 0700) == 0);
+    }
 }
 
 static void part_store(struct subject *s, const char *folder) {
@@ -207,14 +226,7 @@ static void part_store(struct subject *s, const char *folder) {
     for (int sync = 0; sync < 2; sync++) {
         snprintf(s->store, sizeof s->store, "%s/store-%d", folder, sync);
         s->cache = open_cache("", s->store);
-        for (unsigned k = 0; k < 256; k++) { /* the 256 folders, as in any store that is in use */
-            char path[600];
-            snprintf(path, sizeof path, k == 0 ? "%s" : "%s/v1", s->store);
-            mkdir(path, 0700);
-            snprintf(path, sizeof path, "%s/v1/%02x", s->store, k);
-            mkdir(path, 0700);
-        }
-        mkdir(s->store, 0700);
+        make_folders(s->store);
         skip_sync = !sync;
         synced = 0;
         timed_each(sync ? "store publish" : "store publish, without fdatasync", n, publish, s);

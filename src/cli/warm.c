@@ -60,7 +60,7 @@ struct job {
     enum state state;
     pid_t pid;
     uint64_t started, ended; /* monotonic nanoseconds */
-    uint64_t compiled, hits;
+    uint64_t compiled, cacheable, hits;
     int status;
     int start_error;
     char *log, *trail;
@@ -89,13 +89,14 @@ static int on_event(void *context, const struct sg_trail_process *process, const
     if (cli_kept_is_old(j->kept, process->file))
         return 0;
     j->compiled += r->event == SAGGAR_EVENT_COMPILED;
+    j->cacheable += r->event == SAGGAR_EVENT_COMPILED && (r->flags & SAGGAR_FLAG_CACHEABLE) != 0;
     j->hits += r->event == SAGGAR_EVENT_HIT;
     return 0;
 }
 
 static void count(struct job *j) {
     struct sg_trail_visitor visitor = {j, NULL, on_event, NULL};
-    j->compiled = j->hits = 0;
+    j->compiled = j->cacheable = j->hits = 0;
     cli_trails_read(j->trail, &visitor);
 }
 
@@ -285,10 +286,11 @@ static size_t number_of(const struct warm *w, enum state state) {
 }
 
 static void summary(const struct warm *w, double took) {
-    uint64_t compiled = 0, hits = 0;
+    uint64_t compiled = 0, cacheable = 0, hits = 0;
     char text[OUT_UNIT];
     for (size_t i = 0; i < w->n; i++) {
         compiled += w->job[i].compiled;
+        cacheable += w->job[i].cacheable;
         hits += w->job[i].hits;
     }
     char *workloads = out_count(w->n, "workload", "workloads");
@@ -296,7 +298,8 @@ static void summary(const struct warm *w, double took) {
             out_color(stderr, ""), workloads, out_time(text, took), number_of(w, OK), number_of(w, FAILED));
     if (w->stop != 0)
         fprintf(stderr, ", %zu stopped, %zu not started", number_of(w, STOPPED), number_of(w, WAITING));
-    fprintf(stderr, "; %llu compiled, %llu hits\n", (unsigned long long)compiled, (unsigned long long)hits);
+    fprintf(stderr, "; %llu compiled (%llu marked for caching), %llu hits\n", (unsigned long long)compiled,
+            (unsigned long long)cacheable, (unsigned long long)hits);
     for (size_t i = 0; i < w->n; i++) {
         if (w->job[i].state == FAILED)
             fprintf(stderr, "saggar: failed: %s\n", w->job[i].w->name);
@@ -330,6 +333,8 @@ static void summary_json(const struct warm *w, double took) {
         sg_json_real(&j, seconds(job));
         sg_json_key(&j, "compiled");
         sg_json_uint(&j, job->compiled);
+        sg_json_key(&j, "cacheable");
+        sg_json_uint(&j, job->cacheable);
         sg_json_key(&j, "hits");
         sg_json_uint(&j, job->hits);
         sg_json_key(&j, "log");

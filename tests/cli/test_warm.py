@@ -22,7 +22,7 @@ def test_warm_then_bake(saggar):
     assert result.out == ""
     lines = result.err.splitlines()
     assert sorted(l.split()[0] for l in lines) == ["ok"] * 3 + ["saggar:"] + ["start"] * 3
-    assert lines[-1].startswith("saggar: 3 workloads in ") and lines[-1].endswith("3 ok, 0 failed; 3 compiled, 0 hits")
+    assert lines[-1].startswith("saggar: 3 workloads in ") and lines[-1].endswith("3 ok, 0 failed; 3 compiled (3 marked for caching), 0 hits")
     saggar.make(line("entry", name="unused"))
     assert saggar("bake", "--json").json["entries"] == 3
     saggar("warm", workload(saggar, "i"))

@@ -339,7 +339,7 @@ def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, 
             bad.add(i)
             yield file, f"block {i} is damaged"
     need(sha256(fixed[:96] + bytes(48) + fixed[144:] + sums).digest() == root, "the root differs")
-    gaps = [data[blocks + 48 * m : first], data[end:index] if not bad else b"", data[prov + prov_length : blocks] if not bad else b""]
+    gaps = [data[blocks + 48 * m : first], data[end:index], data[prov + prov_length : blocks]][: 1 if bad else 3]
     need(not any(map(any, gaps)), "padding that is not zero")
     text_map(bytes(data[prov : prov + prov_length]) if prov_length and not bad else b"\x0e\0\0\0\0", str)
     at, before, counts = first, b"", [0] * (2**b + 1)

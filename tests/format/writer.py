@@ -1,4 +1,4 @@
-"""A small writer of Saggar's formats for tests, written from docs/FORMAT.md alone: it shares nothing with the library or the reader.
+"""A small writer of Saggar's formats for tests, from docs/FORMAT.md alone: it shares nothing with the library or the reader.
 
 It writes what the document allows, and, where a test asks for it, what the document forbids: `Core.edit` and `Image.edit` change
 the rows and the header before digests are taken, so that a file is wrong in one place only and no digest gives it away.
@@ -181,7 +181,8 @@ class Core:
         table = b"".join(row.pack() for row in self.rows)
         rows = b"".join(struct.pack("<HQ", r.kind, r.raw_length) + r.sha + r.name.ljust(48, b"\0") for r in self.rows)
         self.identity = self.identity or sha256(b"SGID\0\1\0\0" + self.key + rows).digest()
-        front = self.magic + struct.pack("<HHIQ", self.major, self.minor, self.count, self.size) + self.zero + self.key + self.identity
+        front = self.magic + struct.pack("<HHIQ", self.major, self.minor, self.count, self.size) + self.zero
+        front += self.key + self.identity
         self.xxh = self.xxh or xxh128(front + bytes(16) + self.zero2 + table)
         return front + self.xxh + self.zero2 + table + bytes(self.data)
 
@@ -191,7 +192,8 @@ def core(
     parts: dict[str, bytes] | None = None, more: Iterable[Row] = (),
 ) -> Core:  # fmt: skip
     """An entry of these sections; rows come in the order that the document wants."""
-    rows = [Row(0x8001, recipe() if recipe_bytes is None else recipe_bytes), Row(0x8003, requirements), Row(0x8004, dependencies), *more]
+    rows = [Row(0x8001, recipe() if recipe_bytes is None else recipe_bytes), *more]
+    rows += [Row(0x8003, requirements), Row(0x8004, dependencies)]
     if group is not None:
         rows.append(Row(0x0002, encode(group)))
     rows += [Row(0x0005, raw, name.encode("utf-8", "surrogatepass")) for name, raw in (parts or {}).items()]

@@ -1,4 +1,4 @@
-"""The files that the tests of the reader share: the golden ones, made again by the writer, and malformed ones.
+"""Files for comparing readers: unusual ones that are right, and malformed ones.
 
 A file is a pair of a name and its bytes. Malformed ones come in two kinds: `forged_*` break one rule each with every digest in
 place, so that nothing but the rule can refuse them; `damaged_*` flip or cut bytes at random places, with the digests above the
@@ -8,96 +8,19 @@ damage taken anew or left as they were.
 from __future__ import annotations
 
 import random
+import shutil
 import struct
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 
 import writer as w
+from golden import DEPENDENCIES, FULL_ROW, REQUIREMENTS, SHA, feature_set, full, some, variant
 from writer import Core, Image, Row
 
-SHA = bytes.fromhex("00112233445566778899aabbccddeeff") + bytes(range(1, 17))
 Named = tuple[str, bytes]
 
-
-def feature_set(*bits: int) -> bytes:
-    return sum(1 << bit for bit in bits).to_bytes(32, "little")
-
-
-# Golden files, as tests/golden/make_golden.c describes them
-
-
-def every_value() -> dict[str, w.Encoded]:
-    numbers = [300, 299, 298, 297]
-    pairs = {300: 299, 298: 297}
-    amphora = "\U0001f3fa\ud800"
-    scalars = [None, False, True, -1, -(2**64), -0.0, complex(1.5, -2), b"\0\xff", amphora, w.digest("file", SHA), w.back(0)]
-    containers = (numbers, tuple(numbers), set(numbers), frozenset(numbers), w.unordered(pairs), pairs, w.record("point", y=2, x=1))
-    array = w.array(w.payload("<i2", 2), 1, 3, (2, 2), struct.pack("<4h", 1, 2, 3, 4))
-    arrays = (w.dtype(">f8", 8), array, w.scalar(w.payload("|b1", 1), b"\1"))
-    return {"scalars": w.encode(scalars), "containers": w.encode(containers), "arrays": w.encode(arrays)}
-
-
-FULL_ROW = {"group": ("cc", "module", "f.<locals>.g"), "features": feature_set(0, 63, 232), "arch": 2, "provenance": 2, "flags": 3}
-REQUIREMENTS = [
-    (0x8001, ("aarch64", "linux-gnu")),
-    (0x8002, (2, feature_set(0, 63, 232), ("aa-new", "zz-new"))),
-    (0x8003, ("exit", "puts")),
-    (0x8004, ("GLIBC", "2.34")),
-    (0x8004, ("GLIBCXX", "3.4.30")),
-]
-DEPENDENCIES = [
-    (0x8001, ("site-packages", "a/b.py", 123, w.digest("file", SHA))),
-    (0x8002, ("numpy", "2.3.4")),
-    (0x8003, ("cc", "module.LIMIT", w.digest("value", SHA))),
-    (0x8004, ("cc", "module.callee", w.digest("code", SHA))),
-]
-
-
-def full() -> Core:
-    """Every section and every record, except the dependency on an entry."""
-    return w.core(
-        w.recipe("int f(void);", **every_value()), group=FULL_ROW["group"], requirements=w.records(*REQUIREMENTS),
-        dependencies=w.records(*DEPENDENCIES),
-        parts={"object": bytes(i * i // 97 & 255 for i in range(5000)), "meta": b"\0", "empty": b""},
-    )  # fmt: skip
-
-
-def later() -> Core:
-    return w.core(more=[Row(0x0123, b"later")])
-
-
-def variant(*bits: int) -> tuple[bytes, w.IndexRow]:
-    group, needs = ("cc", "module", "variants"), [(0x8001, ("x86_64", "linux-gnu")), (0x8002, (1, feature_set(*bits), ()))]
-    data = bytes(w.core(w.recipe("variants"), group=group, requirements=w.records(*needs), parts={"object": b"code"}))
-    return data, w.index_row(data, group=group, features=feature_set(*bits), arch=1, provenance=1)
-
-
-def some() -> Image:
-    first, second = bytes(full()), bytes(later())
-    entries = [variant(0), (first, w.index_row(first, **FULL_ROW)), (second, w.index_row(second)), variant(0, 1)]
-    return Image(entries, provenance=w.encode({"revision": "0123abc", "builder": "ci"}))
-
-
-def many(count: int = 700) -> Image:
-    entries = []
-    for name in (f"function {i}" for i in range(count)):
-        group = ("cc", "module", name)
-        data = bytes(w.core(w.recipe(name), group=group, parts={"object": name.encode()}))
-        entries.append((data, w.index_row(data, group=group)))
-    return Image(entries)
-
-
-GOLDEN = {
-    "empty.saggar": lambda: Image([]),
-    "full.entry": full,
-    "later-minor.entry": later,
-    "many.saggar": many,
-    "smallest.entry": w.core,
-    "some.saggar": some,
-}
-
-
-# Entries that break a rule, or do something rare that no rule forbids
+# Entries
 
 
 def of(requirements: list = [], dependencies: list = [], ordered: bool = True, **named: object) -> bytes:  # noqa: B006
@@ -296,6 +219,55 @@ def damaged_entries(count: int) -> Iterator[Named]:
         yield f"head changed, {noise:#x}", bytes(head)
 
 
+def zstd(data: bytes, *options: str, stream: bool = False) -> bytes:
+    """A frame; of a stream the size is not known beforehand, and not stated."""
+    if stream:
+        return subprocess.run(["zstd", "-cq", *options], input=data, capture_output=True, check=True).stdout
+    return zstd(data, f"--stream-size={len(data)}", *options, stream=True)
+
+
+def compressed(stored: bytes, raw: bytes) -> bytes:
+    return of(more=[Row(5, raw, b"object", codec=1, stored=stored)])
+
+
+def rare_compressed() -> Iterator[Named]:
+    if not shutil.which("zstd"):
+        return
+    raw = b"abc" * 1000
+    yield "frame", compressed(zstd(raw), raw)
+    yield "frame without a checksum", compressed(zstd(raw, "--no-check"), raw)
+    yield "frame of level 19", compressed(zstd(raw, "-19"), raw)
+    yield "long window", compressed(zstd(bytes(1 << 20), "--long=27"), bytes(1 << 20))
+    yield "frame of nothing", compressed(zstd(b""), b"")
+    for i in range(7):
+        core = full()
+        core.rows[i].codec, core.rows[i].stored = 1, zstd(core.rows[i].raw)
+        yield f"section {i} compressed", bytes(core)
+
+
+def forged_compressed() -> Iterator[Named]:
+    if not shutil.which("zstd"):
+        return
+    raw = b"abc" * 1000
+    frame, skippable = zstd(raw), b"\x50\x2a\x4d\x18\4\0\0\0abcd"
+    yield "size not stated", compressed(zstd(raw, stream=True), raw)
+    yield "two frames", compressed(zstd(raw[:1500]) + zstd(raw[1500:]), raw)
+    yield "an empty frame behind", compressed(frame + zstd(b""), raw)
+    yield "a skippable frame behind", compressed(frame + skippable, raw)
+    yield "a skippable frame before", compressed(skippable + frame, raw)
+    yield "a byte behind", compressed(frame + b"\0", raw)
+    yield "cut off", compressed(frame[:-1], raw)
+    yield "wrong checksum", compressed(frame[:-1] + bytes([frame[-1] ^ 1]), raw)
+    yield "no bytes", compressed(b"", b"")
+    yield "no bytes for some", compressed(b"", raw)
+    yield "other content", compressed(zstd(b"abd" * 1000), raw)
+    yield "other size", compressed(zstd(raw + b"a"), raw)
+    yield "no frame", compressed(raw, raw)
+    core = w.core(requirements=bytes(17 << 20))
+    core.rows[1].codec, core.rows[1].stored = 1, zstd(bytes(17 << 20))
+    yield "requirements above the limit", bytes(core)
+
+
 # Images
 
 
@@ -379,7 +351,7 @@ def forged_images() -> Iterator[Named]:
 
 def damaged_images(count: int) -> Iterator[Named]:
     dice, image = random.Random(2), bytes(some())
-    front = len(bytes(some().provenance))
+    front = len(some().provenance)
     for i in range(count):
         at, bit = dice.randrange(len(image)), 1 << dice.randrange(8)
         yield f"bit flipped at {at}", image[:at] + bytes([image[at] ^ bit]) + image[at + 1 :]
