@@ -19,6 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "apps"
 EXAMPLES = ROOT / "examples" / "oasis"
+SUMMARY = {"id": 1, "ord_output": {name: True for name in (
+    "elt_moment", "elt_sample", "plt_moment", "plt_sample", "alt_period", "ept_full_uncertainty_aep", "ept_full_uncertainty_oep")}}
+SETTINGS = {"model_supplier_id": "OasisLMF", "model_name_id": "dummy", "model_settings": {}, "number_of_samples": 10,
+            "gul_output": True, "gul_summaries": [SUMMARY], "il_output": True, "il_summaries": [SUMMARY]}
 TASKS = "fmpy modelpy_gulpy_gulmc lecpy aalpy eltpy pltpy katpy summarypy plapy".split()
 RESULTS: list[tuple[str, bool, str]] = []
 
@@ -113,6 +117,7 @@ def toy(folder: Path) -> None:
     copy = WORK / "toy" / "toy.py"
     copy.parent.mkdir(exist_ok=True)
     shutil.copyfile(script, copy)
+    copy.with_name("settings.json").write_text(json.dumps(SETTINGS))
     command = [env / "bin/python", copy, WORK / "toy" / "run"]
     digest = re.compile(r"sha256 of all outputs: (\w+)")
     plain = run(command, variables(env, store, SAGGAR_MODE="off", NUMBA_CACHE_DIR=str(WORK / "toy-numba")), "toy-numba")

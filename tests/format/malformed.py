@@ -146,6 +146,7 @@ def forged_contents() -> Iterator[Named]:
     yield "recipe too deep", bytes(w.core(w.recipe(w.Encoded(b"\x09\1\0\0\0" * 128 + b"\x09\0\0\0\0"))))
     for group in (("a", "b"), ["a", "b", "c"], ("a", "b", "c", "d"), ("a", "b", 1), "a", None):
         yield f"group {group!r}", bytes(w.core(more=[Row(2, w.encode(group))]))
+    yield from forged_values()
     yield "group with a byte behind", bytes(w.core(more=[Row(2, w.encode(("a", "b", "c")) + b"\0")]))
     yield "group of no bytes", bytes(w.core(more=[Row(2, b"")]))
     yield "requirements of no bytes", bytes(w.core(requirements=b""))
@@ -190,6 +191,29 @@ def forged_contents() -> Iterator[Named]:
     }.items():  # fmt: skip
         for payload in payloads:
             yield f"dependency {number}: {payload!r}", of(dependencies=[(0x8000 | number, payload)])
+
+
+def forged_values() -> Iterator[Named]:
+    """Values that break a rule which only shows in a whole."""
+    f8, item = w.payload("<f8", 8), struct.pack("<d", 1)
+    fields = {"str": "<f8", "itemsize": 8, "align": False, "metadata": None, "fields": None, "sub": None}
+    swapped = {**fields, "sub": None, "fields": None, "other": None}
+    del swapped["sub"]
+    values = {
+        "dtype with a seventh field": b"\x10" + w.record("dtype", **fields, other=None),
+        "dtype with another field": b"\x10" + w.record("dtype", **swapped),
+        "dtype in another order": b"\x10" + w.record("dtype", **dict(reversed(fields.items()))),
+        "dtype with two of one name": b"\x10" + w.record("dtype", **fields).replace(b"sub", b"str"),
+        "dtype as a map": b"\x10" + w.encode(fields),
+        "scalar that counts one less": b"\x14" + f8 + w.u32(7) + item,
+        "scalar that counts one more": b"\x14" + f8 + w.u32(9) + item,
+        "array that counts one less": w.array(f8, 0, 3, (1,), item).replace(struct.pack("<Q", 8) + item, struct.pack("<Q", 7) + item),
+        "array with a size of 2 to the 64": w.array(f8, 0, 3, (2**61, 1), b""),
+    }
+    for name, value in values.items():
+        yield name, bytes(w.core(w.recipe(w.Encoded(value))))
+    yield "value above the limit", bytes(w.core(w.recipe(bytes(16 << 20))))
+    yield "group above the limit", bytes(w.core(group=("a", "b", "c" * (16 << 20))))
 
 
 def damaged_entries(count: int) -> Iterator[Named]:
@@ -289,6 +313,16 @@ def rare_images() -> Iterator[Named]:
     yield "odd entry", bytes(Image([(odd, w.index_row(odd, group=("", "", ""), arch=255, provenance=3, flags=3))]))
 
 
+def cross(image: Image) -> None:
+    """Puts two entries of one size in each other's place, and says so in the index."""
+    image.entries.sort(key=lambda e: (e[1].key, e[1].identity))
+    (_, one), (_, two) = image.entries
+    for place, row in ((64, two), (192, one)):
+        struct.pack_into("<Q", image.front, place + 96, row.offset)
+    image.entries.reverse()
+    image.body = [data for data, _ in image.entries]
+
+
 def forged_images() -> Iterator[Named]:
     for i, name in enumerate(HEADER):
         for value in ({2} if i == 0 else set() if i == 1 else {0, 1, 64, 2**31 - 1, 2**32 - 1}):
@@ -324,6 +358,10 @@ def forged_images() -> Iterator[Named]:
     for value in ({1: 1}, {"a": 1}, {"a": None}, [("a", "b")], "a", w.unordered({"a": "b"})):
         yield f"provenance {value!r}", bytes(Image([variant(0)], provenance=w.encode(value)))
     yield "provenance with a byte behind", bytes(Image([variant(0)], provenance=w.encode({}) + b"\0"))
+    yield "root", bytes(Image([variant(0)], root=bytes(32)))
+    yield "XXH128 of the header", bytes(Image([variant(0)], xxh=bytes(16)))
+    yield "one bucket bit more", bytes(Image([variant(0)], more_bits=1))
+    yield "one bucket bit more than for three", bytes(Image([variant(0), variant(1), variant(2)], more_bits=1))
     twice = Image([variant(0), variant(0)])
     yield "an entry twice", bytes(twice)
     order = Image([variant(0), variant(1)][:: 1 if variant(0)[1].identity > variant(1)[1].identity else -1], sort=False)
@@ -345,6 +383,9 @@ def forged_images() -> Iterator[Named]:
     data, row = variant(0)
     bad = bytes(edited(full(), identity=bytes(32)))
     yield "a bad entry beside a good one", bytes(Image([(data, row), (bad, w.index_row(bad, **FULL_ROW))]))
+    crossed = Image([variant(0), variant(1)])
+    crossed.edit = cross
+    yield "entries in another order than the index", bytes(crossed)
     with_annex = data + w.annex(by="x")
     yield "an annex", bytes(Image([(with_annex, w.index_row(data, group=("cc", "module", "variants"), features=feature_set(0), arch=1, provenance=1))]))
 

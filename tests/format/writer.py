@@ -247,11 +247,15 @@ class Image:
     after_blocks: bytes | None = None
     trailing: bytes = b""
     sort: bool = True
+    more_bits: int = 0
+    root: bytes = b""
+    xxh: bytes = b""
+    body: list[bytes] = field(default_factory=list)
 
     def __bytes__(self) -> bytes:
         entries = sorted(self.entries, key=lambda e: (e[1].key, e[1].identity)) if self.sort else self.entries
         n = len(entries)
-        bits = (n - 1).bit_length() if n else 0
+        bits = ((n - 1).bit_length() if n else 0) + self.more_bits
         keys = [int.from_bytes(row.key, "big") >> (256 - bits) for _, row in entries]
         table = padded(struct.pack(f"<{2**bits + 1}I", *(sum(k < i for k in keys) for i in range(2**bits + 1))))
         blocks_at = 256 + len(table) + 128 * n + len(padded(self.provenance))
@@ -263,12 +267,13 @@ class Image:
         self.front = bytearray(table + b"".join(row.pack() for _, row in entries) + padded(self.provenance))
         index = 256 + len(table)
         self.header = [1, 0, 256, at, n, bits, 65536, 256, index, index + 128 * n, len(self.provenance), blocks_at, m, first]
+        self.body = [data for data, _ in entries]
         if self.edit:
             self.edit(self)
         pieces = [bytes(self.front[i : i + 65536]) for i in range(0, len(self.front), 65536)]
         start = b"\x89SGI\r\n\x1a\n" + struct.pack("<HHIQQII7Q", *self.header)
-        root = sha256(start + bytes(48) + self.zero + b"".join(sha256(p).digest() for p in pieces)).digest()
-        head = start + root + xxh128(start + root + bytes(16) + self.zero) + self.zero
+        root = self.root or sha256(start + bytes(48) + self.zero + b"".join(sha256(p).digest() for p in pieces)).digest()
+        head = start + root + (self.xxh or xxh128(start + root + bytes(16) + self.zero)) + self.zero
         blocks = b"".join(sha256(p).digest() + xxh128(p) for p in pieces)
         filled = padded(blocks) if self.after_blocks is None else blocks + self.after_blocks
-        return head + bytes(self.front) + filled + b"".join(data for data, _ in entries) + self.trailing
+        return head + bytes(self.front) + filled + b"".join(self.body) + self.trailing
