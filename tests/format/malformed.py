@@ -314,13 +314,12 @@ def rare_images() -> Iterator[Named]:
 
 
 def cross(image: Image) -> None:
-    """Puts two entries of one size in each other's place, and says so in the index."""
-    image.entries.sort(key=lambda e: (e[1].key, e[1].identity))
-    (_, one), (_, two) = image.entries
-    for place, row in ((64, two), (192, one)):
-        struct.pack_into("<Q", image.front, place + 96, row.offset)
-    image.entries.reverse()
-    image.body = [data for data, _ in image.entries]
+    """Puts the first two of three entries, of one size, in each other's place, and says so in the index."""
+    one, two = sorted((row for _, row in image.entries), key=lambda row: (row.key, row.identity))[:2]
+    at = image.header[8] - 256 + 96
+    struct.pack_into("<Q", image.front, at, two.offset)
+    struct.pack_into("<Q", image.front, at + 128, one.offset)
+    image.body[:2] = reversed(image.body[:2])
 
 
 def forged_images() -> Iterator[Named]:
@@ -383,7 +382,7 @@ def forged_images() -> Iterator[Named]:
     data, row = variant(0)
     bad = bytes(edited(full(), identity=bytes(32)))
     yield "a bad entry beside a good one", bytes(Image([(data, row), (bad, w.index_row(bad, **FULL_ROW))]))
-    crossed = Image([variant(0), variant(1)])
+    crossed = Image([variant(0), variant(1), variant(2)])
     crossed.edit = cross
     yield "entries in another order than the index", bytes(crossed)
     with_annex = data + w.annex(by="x")

@@ -68,15 +68,19 @@ static saggar_draft *draft(const char *source, void (*more)(saggar_recipe *r, sa
     return d;
 }
 
-/* The least that an entry can be. */
-static void smallest(struct sg_buf *out) {
-    saggar_draft *d = draft("", NULL);
+/* The bytes of an entry; frees the draft. */
+static void put(struct sg_buf *out, saggar_draft *d) {
     uint8_t *core;
     size_t size;
     NEED(saggar_draft_encode(d, &core, &size, NULL));
     NEED(sg_buf_add(out, core, size));
     free(core);
     saggar_draft_free(d);
+}
+
+/* The least that an entry can be. */
+static void smallest(struct sg_buf *out) {
+    put(out, draft("", NULL));
 }
 
 static void dtype(saggar_encoder *e, const char *str, int64_t itemsize) {
@@ -167,13 +171,7 @@ static saggar_draft *full_draft(void) {
 }
 
 static void full(struct sg_buf *out) {
-    saggar_draft *d = full_draft();
-    uint8_t *core;
-    size_t size;
-    NEED(saggar_draft_encode(d, &core, &size, NULL));
-    NEED(sg_buf_add(out, core, size));
-    free(core);
-    saggar_draft_free(d);
+    put(out, full_draft());
 }
 
 /* A section that no reader of this version knows, and may skip. */
@@ -195,12 +193,11 @@ static void later_minor(struct sg_buf *out) {
 }
 
 static void add_entry(saggar_image_writer *w, saggar_draft *d) {
-    uint8_t *core;
-    size_t size;
-    NEED(saggar_draft_encode(d, &core, &size, NULL));
-    NEED(saggar_image_writer_add(w, core, size));
-    free(core);
-    saggar_draft_free(d);
+    struct sg_buf core;
+    sg_buf_init(&core, SIZE_MAX / 2);
+    put(&core, d);
+    NEED(saggar_image_writer_add(w, core.data, core.len));
+    sg_buf_free(&core);
 }
 
 static void no_entries(saggar_image_writer *w) {

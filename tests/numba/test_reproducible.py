@@ -1,0 +1,80 @@
+"""Two warm-ups that differ in path, order, hash seed, umask, locale, time zone and host name bake to the same bytes, for one target."""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+SAGGAR = os.environ.get("SAGGAR_BIN")
+PROGRAM = """\
+import sys
+import saggar.numba
+saggar.numba.install()
+import numba, numpy
+
+@numba.njit(cache=True, fastmath={"nnan", "ninf", "nsz"})
+def scale(x):
+    return x * 2 + 1
+
+@numba.njit(cache=True)
+def total(a):
+    s = 0.0
+    for i in range(a.size):
+        s += scale(a[i])
+    return s
+
+@numba.vectorize(["f8(f8,f8)"], cache=True)
+def join(a, b):
+    return a * b + 1
+
+@numba.njit(cache=True, parallel=True)
+def spread(a):
+    s = 0.0
+    for i in numba.prange(a.size):
+        s += a[i]
+    return s
+
+def make(k):
+    @numba.njit(cache=True)
+    def closure(x):
+        return x + k
+    return closure
+
+calls = [lambda: total(numpy.arange(10.0)), lambda: total(numpy.arange(10, dtype=numpy.float32)), lambda: scale(3),
+         lambda: spread(numpy.arange(10.0)), lambda: join(1.0, 2.0), lambda: make(1)(2), lambda: make(2)(2.0)]
+if "reversed" in sys.argv:
+    calls.reverse()
+print(sum(float(call()) for call in calls))
+"""
+
+
+def image(folder: Path, words: list[str], umask: int, host: str | None, **env: str) -> bytes:
+    """Runs the program in the folder and bakes what it used."""
+    folder.mkdir(parents=True)
+    (folder / "program.py").write_text(PROGRAM)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SAGGAR_", "NUMBA_", "PYTHON"))}
+    clean.update(NUMBA_CPU_NAME="x86-64-v2", NUMBA_CPU_FEATURES="", SAGGAR_DIR=str(folder / "store"), SAGGAR_IMAGE_PATH="none",
+                 XDG_STATE_HOME=str(folder / "state"), NUMBA_NUM_THREADS="2", **env)
+    renamed = ["unshare", "-u", "sh", "-c", f'hostname {host}; exec "$@"', "sh"] if host else []
+    for command in ([SAGGAR, "run", "--quiet", "--", sys.executable, "program.py", *words], [SAGGAR, "bake", "-o", "out.saggar"]):
+        done = subprocess.run([*renamed, *command], cwd=folder, env=clean, capture_output=True, text=True, timeout=300, umask=umask)
+        assert done.returncode == 0, done.stderr
+    return (folder / "out.saggar").read_bytes()
+
+
+OLD = tuple(int(n) for n in numba.__version__.split(".")[:2]) < (0, 67)
+
+
+@pytest.mark.skipif(SAGGAR is None, reason="SAGGAR_BIN is not set")
+@pytest.mark.skipif(OLD, reason="Numba before 0.67 names constants by their addresses")
+def test_same_bytes(tmp_path: Path) -> None:
+    host = "elsewhere" if os.geteuid() == 0 and shutil.which("unshare") else None
+    one = image(tmp_path / "one", [], 0o022, None, PYTHONHASHSEED="1")
+    two = image(tmp_path / "two" / "deeper", ["reversed"], 0o077, host, PYTHONHASHSEED="77", TZ="Asia/Tokyo", LC_ALL="C")
+    assert hashlib.sha256(one).hexdigest() == hashlib.sha256(two).hexdigest()
