@@ -20,6 +20,7 @@ WORK = ROOT / "build" / "test"
 STEPS: dict[str, "callable"] = {}
 TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
 SKIPPED: list[str] = []
+TWO_AT_ONCE = ("-n", "2")  # tests that wait for processes of their own
 
 
 class Failed(Exception):
@@ -87,7 +88,7 @@ def environment(log: Log, name: str, python: str, *packages: str) -> Path:
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(env, ignore_errors=True)
         log.run(python, "-m", "venv", env)
-        log.run(env / "bin/python", "-m", "pip", "install", "-q", "pytest", *packages)
+        log.run(env / "bin/python", "-m", "pip", "install", "-q", "pytest", "pytest-xdist", *packages)
         stamp.write_text(wanted)
     log.run(env / "bin/python", "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT)
     return env
@@ -132,14 +133,15 @@ def numba_newest(log: Log) -> None:
     """Binding, command, format reader and the Numba adapter on Numba 0.68.1, and a real OasisLMF workload."""
     env = environment(log, "newest", sys.executable, "numba==0.68.1", "oasislmf==2.5.8")
     pytest(log, env, "tests/python", "tests/format", "tests/cli")
-    pytest(log, env, "tests/numba", "tests/oasis")
+    pytest(log, env, *TWO_AT_ONCE, "tests/numba")
+    pytest(log, env, "tests/oasis")
 
 
 @step
 def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins."""
     env = environment(log, "pinned", sys.executable, "numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6")
-    pytest(log, env, "tests/numba")
+    pytest(log, env, *TWO_AT_ONCE, "tests/numba")
 
 
 @step
