@@ -1,4 +1,5 @@
-/* What the benchmarks share: clocks, repeated passes, rows of output, marks for counting system calls.
+/* What the benchmarks share, beside the entries of the tests: clocks, repeated passes, rows of output, marks
+ * for counting system calls.
  *
  * A row is "name<TAB>value<TAB>unit" on stdout. A mark is one access() of a path that is not there:
  * bench/run.py, which runs the program a second time under strace with BENCH_CALLS=1, counts what lies
@@ -6,25 +7,14 @@
 #ifndef SG_BENCH_H
 #define SG_BENCH_H
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "../tests/entries.h"
 
 enum { KEYS = 1000, OBJECT = 16384, PASSES = 9 };
-
-#define MUST(x)                                                                                              \
-    do {                                                                                                     \
-        if (!(x)) {                                                                                          \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #x);                                \
-            exit(1);                                                                                         \
-        }                                                                                                    \
-    } while (0)
 
 static inline bool counting(void) {
     return getenv("BENCH_CALLS") != NULL;
@@ -41,6 +31,22 @@ static inline void mark(const char *edge, const char *name, unsigned n) {
         return;
     snprintf(path, sizeof path, "/bench-%s/%s/%u", edge, name, n);
     (void)!access(path, F_OK);
+}
+
+/* A cache of this image ("" for none) and this store ("" for none). */
+static inline saggar_cache *open_cache(const char *image, const char *store) {
+    saggar_cache_options options;
+    saggar_cache *cache;
+    saggar_tier_info tier;
+    saggar_cache_options_init(&options);
+    options.images = image;
+    options.store = store;
+    NEED(saggar_cache_open(&options, &cache) == SAGGAR_OK);
+    if (image[0] != '\0' && (saggar_cache_tier(cache, 0, &tier) != SAGGAR_OK || !tier.active)) {
+        fprintf(stderr, "%s: %s\n", tier.path, tier.note);
+        exit(1);
+    }
+    return cache;
 }
 
 static inline double now(void) {
@@ -94,17 +100,6 @@ static inline void timed_each(const char *name, unsigned n, void (*body)(void *,
     }
     mark("ends", name, n);
     row(name, median(took, n), "ns");
-}
-
-/* The bytes of object i: the same wherever they are made. */
-static inline void object_bytes(uint64_t i, uint8_t *out, size_t n) {
-    uint64_t x = 0x9e3779b97f4a7c15u * (i + 1);
-    for (size_t k = 0; k + 8 <= n; k += 8) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        memcpy(out + k, &x, 8);
-    }
 }
 
 #endif

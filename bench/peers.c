@@ -20,7 +20,7 @@ static bool sync_it;
 
 static void path_of(unsigned i, bool there, char path[512]) {
     uint64_t k[4];
-    object_bytes(i + (there ? 0u : 1000000u), (uint8_t *)k, sizeof k);
+    object_bytes(i, there, (uint8_t *)k, sizeof k);
     snprintf(path, 512, "%s/%02x/%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "%016" PRIx64, folder,
              (unsigned)(k[0] & 255), k[0], k[1], k[2], k[3]);
 }
@@ -31,9 +31,9 @@ static void loose_put(void *context, unsigned i) {
     path_of(i, true, path);
     snprintf(temporary, sizeof temporary, "%.400s/tmp-%u", folder, i);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    MUST(fd >= 0 && write(fd, object, OBJECT) == OBJECT && (!sync_it || fdatasync(fd) == 0) &&
+    NEED(fd >= 0 && write(fd, object, OBJECT) == OBJECT && (!sync_it || fdatasync(fd) == 0) &&
          close(fd) == 0);
-    MUST(rename(temporary, path) == 0);
+    NEED(rename(temporary, path) == 0);
 }
 
 static void loose_hit(void *context, unsigned i) {
@@ -42,9 +42,9 @@ static void loose_hit(void *context, unsigned i) {
     (void)context;
     path_of(i, true, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    MUST(fd >= 0 && fstat(fd, &st) == 0);
+    NEED(fd >= 0 && fstat(fd, &st) == 0);
     uint8_t *bytes = malloc((size_t)st.st_size);
-    MUST(bytes != NULL && read(fd, bytes, (size_t)st.st_size) == st.st_size && close(fd) == 0);
+    NEED(bytes != NULL && read(fd, bytes, (size_t)st.st_size) == st.st_size && close(fd) == 0);
     free(bytes);
 }
 
@@ -52,16 +52,16 @@ static void loose_miss(void *context, unsigned i) {
     char path[512];
     (void)context;
     path_of(i, false, path);
-    MUST(open(path, O_RDONLY | O_CLOEXEC) < 0);
+    NEED(open(path, O_RDONLY | O_CLOEXEC) < 0);
 }
 
 static void loose(void) {
     char path[512];
     snprintf(folder + strlen(folder), 16, "/loose");
-    MUST(mkdir(folder, 0700) == 0);
+    NEED(mkdir(folder, 0700) == 0);
     for (unsigned k = 0; k < 256; k++) {
         snprintf(path, sizeof path, "%s/%02x", folder, k);
-        MUST(mkdir(path, 0700) == 0);
+        NEED(mkdir(path, 0700) == 0);
     }
     timed_each("loose files put, without fdatasync", KEYS, loose_put, NULL);
     sync_it = true;
@@ -76,7 +76,7 @@ static MDB_txn *reading;
 static MDB_dbi table;
 
 static void key_of(unsigned i, bool there, uint64_t k[4], MDB_val *key) {
-    object_bytes(i + (there ? 0u : 1000000u), (uint8_t *)k, 32);
+    object_bytes(i, there, (uint8_t *)k, 32);
     *key = (MDB_val){32, k};
 }
 
@@ -86,7 +86,7 @@ static void lmdb_put(void *context, unsigned i) {
     uint64_t k[4];
     (void)context;
     key_of(i, true, k, &key);
-    MUST(mdb_txn_begin(env, NULL, 0, &txn) == 0 && mdb_put(txn, table, &key, &value, 0) == 0 &&
+    NEED(mdb_txn_begin(env, NULL, 0, &txn) == 0 && mdb_put(txn, table, &key, &value, 0) == 0 &&
          mdb_txn_commit(txn) == 0);
 }
 
@@ -94,8 +94,8 @@ static void lmdb_get(unsigned i, bool there) {
     MDB_val key, value;
     uint64_t k[4];
     key_of(i, there, k, &key);
-    MUST(mdb_txn_renew(reading) == 0);
-    MUST(mdb_get(reading, table, &key, &value) == (there ? 0 : MDB_NOTFOUND));
+    NEED(mdb_txn_renew(reading) == 0);
+    NEED(mdb_get(reading, table, &key, &value) == (there ? 0 : MDB_NOTFOUND));
     mdb_txn_reset(reading);
 }
 
@@ -113,9 +113,9 @@ static void lmdb_open(void *context, unsigned i) {
     MDB_txn *txn;
     (void)context;
     (void)i;
-    MUST(mdb_env_create(&env) == 0 && mdb_env_set_mapsize(env, (size_t)1 << 30) == 0 &&
+    NEED(mdb_env_create(&env) == 0 && mdb_env_set_mapsize(env, (size_t)1 << 30) == 0 &&
          mdb_env_open(env, folder, MDB_NOTLS, 0600) == 0);
-    MUST(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0 && mdb_dbi_open(txn, NULL, 0, &table) == 0 &&
+    NEED(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0 && mdb_dbi_open(txn, NULL, 0, &table) == 0 &&
          mdb_txn_commit(txn) == 0);
 }
 
@@ -126,13 +126,13 @@ static void lmdb_open_close(void *context, unsigned i) {
 
 static void lmdb(void) {
     snprintf(folder + strlen(folder), 16, "/lmdb");
-    MUST(mkdir(folder, 0700) == 0);
+    NEED(mkdir(folder, 0700) == 0);
     lmdb_open(NULL, 0);
     mdb_env_set_flags(env, MDB_NOSYNC, 1);
     timed_each("LMDB put, without fdatasync", KEYS, lmdb_put, NULL);
     mdb_env_set_flags(env, MDB_NOSYNC, 0);
     timed_each("LMDB put", KEYS, lmdb_put, NULL);
-    MUST(mdb_txn_begin(env, NULL, MDB_RDONLY, &reading) == 0);
+    NEED(mdb_txn_begin(env, NULL, MDB_RDONLY, &reading) == 0);
     mdb_txn_reset(reading);
     timed("LMDB hit", PASSES, KEYS, lmdb_hit, NULL);
     timed("LMDB miss", PASSES, KEYS, lmdb_miss, NULL);
@@ -146,7 +146,7 @@ int main(int argc, char **argv) {
     if (argc != 3)
         return 2;
     snprintf(folder, sizeof folder - 16, "%s", argv[1]);
-    object_bytes(1, object, OBJECT);
+    object_bytes(1, 0, object, OBJECT);
     if (strcmp(argv[2], "loose") == 0)
         loose();
 #ifdef HAVE_LMDB

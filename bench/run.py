@@ -115,14 +115,16 @@ def tiers(bench: Path, python: Path, work: Path, quick: bool) -> None:
     times: dict[str, float] = {}
     calls: dict[str, float] = {}
     jobs = [("bench-tiers", part) for part in ("image", "open", "store")] + [("bench-peers", part) for part in ("loose", "lmdb")]
-    for program, part in jobs:
-        times.update(rows([bench / program, work, part]))
-        if shutil.which("strace"):
-            again = work / "calls"
-            if program == "bench-peers" or part == "store":
-                again.mkdir(exist_ok=True)
-            calls.update(counted([bench / program, again if again.exists() else work, part], work / "trace"))
-    times.update(rows([python, HERE / "peers.py", work]))
+    for turn in range(1 if quick else 3):  # alternating; the best counts, because the disk is shared with others
+        folder = work / f"turn-{turn}"
+        folder.mkdir(mode=0o700)
+        for command in [*([bench / program, folder, part] for program, part in jobs), [python, HERE / "peers.py", folder]]:
+            for name, value in rows(command).items():
+                times[name] = min(value, times.get(name, value))
+    if shutil.which("strace"):
+        (work / "calls").mkdir(mode=0o700)
+        for program, part in jobs:
+            calls.update(counted([bench / program, work / "calls", part], work / "trace"))
     if not quick:
         times.update(rows([bench / "bench-tiers", work, "bake"]))
     RESULT["tiers"], RESULT["calls"] = times, calls

@@ -131,7 +131,7 @@ def c_plain(log: Log) -> None:
 @step
 def numba_newest(log: Log) -> None:
     """Binding, command, format reader and the Numba adapter on Numba 0.68.1, and a real OasisLMF workload."""
-    env = environment(log, "newest", sys.executable, "numba==0.68.1", "oasislmf==2.5.8")
+    env = environment(log, "newest", sys.executable, "numba==0.68.1", "oasislmf==2.5.8", "xxhash")
     pytest(log, env, "tests/python", "tests/format", "tests/cli")
     pytest(log, env, *TWO_AT_ONCE, "tests/numba")
     pytest(log, env, "tests/oasis")

@@ -67,6 +67,7 @@ def forged_entries() -> Iterator[Named]:
     core = bytes(full())
     yield "magic", bytes(edited(full(), magic=b"\x89SGE\r\n\x1a\0"))
     yield "newer major version", bytes(edited(full(), major=2))
+    yield "major version 0", bytes(edited(full(), major=0))
     yield "zero at 24", bytes(edited(full(), zero=b"\0" * 7 + b"\1"))
     yield "zero at 112", bytes(edited(full(), zero2=b"\1" + b"\0" * 15))
     yield "wrong identity", bytes(edited(full(), identity=bytes(32)))
@@ -86,6 +87,10 @@ def forged_entries() -> Iterator[Named]:
     yield "parts out of order", bytes(Core([full().rows[i] for i in (0, 1, 2, 3, 5, 4, 6)]))
     yield "two recipes", bytes(Core([full().rows[0], *full().rows]))
     yield "two parts of a name", of(more=[Row(5, b"a", b"x"), Row(5, b"b", b"x")])
+    yield "unknown section of 4 GiB", with_row(w.core(more=[Row(0x0123, b"x")]), 3, codec=1, raw_length=2**32)
+    yield "unknown section of codec 2", with_row(w.core(more=[Row(0x0123, b"x")]), 3, codec=2)
+    yield "unknown section that is no frame", of(more=[Row(0x0123, b"abc", codec=1, stored=b"garbage")])
+    yield "an image as a store file", bytes(some())
     yield "must-understand section", of(more=[Row(0x8123, b"x")])
     yield "section 0", of(more=[Row(0x0000, b"x")])
     yield "section 0 to be understood", of(more=[Row(0x8000, b"x")])
@@ -165,6 +170,9 @@ def forged_contents() -> Iterator[Named]:
         yield f"dependency {kind} without its bit", of(dependencies=[(kind, DEPENDENCIES[i][1])])
     yield "requirement to be understood", of([(0x8005, None)])
     yield "dependency to be understood", of(dependencies=[(0x8006, None)])
+    for name, payload in (("no value", b"\xff"), ("nothing", b""), ("too deep", b"\x09\1\0\0\0" * 128 + b"\x09\0\0\0\0")):
+        yield f"skipped requirement: {name}", of([(0x0077, w.Encoded(payload))])
+        yield f"skipped dependency: {name}", of(dependencies=[(0x0077, w.Encoded(payload))])
     yield "requirement 0", of([(0, None)])
     yield "dependency 0", of(dependencies=[(0x8000, None)])
     yield "two architectures", of([(0x8001, ("any", "any")), (0x8001, ("x86_64", "any"))])
@@ -263,10 +271,13 @@ def rare_compressed() -> Iterator[Named]:
     yield "frame of level 19", compressed(zstd(raw, "-19"), raw)
     yield "long window", compressed(zstd(bytes(1 << 20), "--long=27"), bytes(1 << 20))
     yield "frame of nothing", compressed(zstd(b""), b"")
-    for i in range(7):
-        core = full()
-        core.rows[i].codec, core.rows[i].stored = 1, zstd(core.rows[i].raw)
-        yield f"section {i} compressed", bytes(core)
+    yield from ((f"section {i} compressed", with_compressed(i)) for i in range(7))
+
+
+def with_compressed(i: int) -> bytes:
+    core = full()
+    core.rows[i].codec, core.rows[i].stored = 1, zstd(core.rows[i].raw)
+    return bytes(core)
 
 
 def forged_compressed() -> Iterator[Named]:
@@ -309,6 +320,9 @@ def rare_images() -> Iterator[Named]:
     yield "later minor version", changed(some(), 1, 9)
     yield "empty provenance map", bytes(Image([variant(0)], provenance=w.encode({})))
     yield "provenance alone", bytes(Image([], provenance=w.encode({"b": "", "a": "x" * 70000})))
+    if shutil.which("zstd"):
+        core = with_compressed(6)
+        yield "compressed, minor version 1", changed(Image([(core, w.index_row(core, **FULL_ROW))]), 1, 1)
     odd = of([(0x8001, ("riscv64", "any")), (0x8002, (3, bytes(32), ("x",)))], [(0x0077, None)], group=("", "", ""))
     yield "odd entry", bytes(Image([(odd, w.index_row(odd, group=("", "", ""), arch=255, provenance=3, flags=3))]))
 
@@ -323,8 +337,19 @@ def cross(image: Image) -> None:
 
 
 def forged_images() -> Iterator[Named]:
+    if shutil.which("zstd"):
+        core = with_compressed(6)
+        yield "compressed, minor version 0", bytes(Image([(core, w.index_row(core, **FULL_ROW))]))
+    unknown = of(more=[Row(0x8123, b"x")])
+    yield "an entry with a must-understand section", bytes(Image([(unknown, w.index_row(unknown))]))
+    skipped = of(dependencies=[(0x0077, None)])
+    yield "a skipped dependency that the flags deny", bytes(Image([(skipped, w.index_row(skipped))]))
+    twice = w.Encoded(b"\x0e" + w.u32(2) + (w.encode("a") + w.encode("b")) * 2)
+    yield "provenance with one name twice", bytes(Image([variant(0)], provenance=twice))
+    yield "provenance above the limit", bytes(Image([variant(0)], provenance=w.encode({"a": "x" * (16 << 20)})))
+    yield "major version 0", changed(some(), 0, 0)
     for i, name in enumerate(HEADER):
-        for value in ({2} if i == 0 else set() if i == 1 else {0, 1, 64, 2**31 - 1, 2**32 - 1}):
+        for value in ({2, 65535} if i == 0 else set() if i == 1 else {0, 1, 64, 2**31 - 1, 2**32 - 1}):
             image = some()
             bytes(image)
             for forged in {value, image.header[i] + value if value <= 64 else value} - {image.header[i]}:

@@ -269,10 +269,10 @@ def read_core(data: memoryview, check: bool) -> dict[str, Any]:
             need(same_xxh(stored, xxh), f"XXH128 of a section of kind {number} differs")
             raws[number] = plain = unzstd(bytes(stored), raw) if codec else bytes(stored)
             need(plain is None or sha256(plain).digest() == sha, f"SHA-256 of a section of kind {number} differs")
-    need({1, 3, 4} <= raws.keys(), "a mandatory section is missing")
-    need(raws[1] is None or sha256(raws[1]).digest() == key, "the key is not that of the recipe")
+    need({1, 3, 4} <= raws.keys() and (raws[1] is None or sha256(raws[1]).digest() == key), "no section, or another key")
     parts = {utf8(name): raw for number, name, _, _, raw, *_ in rows if number == 5}
-    return {"key": key, "identity": identity, "size": length, **understand(raws), "parts": parts}
+    compressed = any(codec for _, _, codec, *_ in rows)
+    return {"key": key, "identity": identity, "size": length, **understand(raws), "compressed": compressed, "parts": parts}
 
 
 def understand(raws: dict[int, bytes | None]) -> dict[str, Any]:
@@ -314,7 +314,8 @@ def read_entry(file: str, data: Any, check: bool, row: tuple = (), annex: bytes 
         e = {"file": file, **read_core(data, check), "annex": read_annex(annex)}
         need(not name or name == e["key"].hex(), "an entry under a wrong name")
         need(not row or row[1:] == (e["key"], e["identity"], e["bits"], *e["index"]), "the index says something else")
-        need(not row or same_xxh(e["group_raw"], row[0]), "the index has another group")
+        need(not row or same_xxh(e["group_raw"], row[0][0]), "the index has another group")
+        need(not row or not row[0][1] or not e["compressed"], "a compressed section in an image of minor version 0")
         return file, e
     except ValueError as error:
         return (f"{file}: {row[1].hex()}" if row else file), str(error)
@@ -323,7 +324,7 @@ def read_entry(file: str, data: Any, check: bool, row: tuple = (), annex: bytes 
 def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, Any]]:
     """The entries of an image (section 5); one that is damaged, or a damaged block, does not touch its neighbours."""
     fixed = Cursor(data[:256]).take(256)
-    _, major, _, header, length, n, b, block, *layout, root, xxh, zero = struct.unpack("<8sHHIQQII7Q32s16s112s", fixed)
+    _, major, minor, header, length, n, b, block, *layout, root, xxh, zero = struct.unpack("<8sHHIQQII7Q32s16s112s", fixed)
     table, index, prov, prov_length, blocks, m, first = layout
     need(major == 1, "not understood: another major version")
     need(same_xxh(fixed[:128] + bytes(16) + fixed[144:], xxh), "XXH128 of the header differs")
@@ -353,7 +354,7 @@ def read_image(file: str, data: memoryview, check: bool) -> Iterator[tuple[str, 
         need(at in (-1, where) and where % 64 == 0 and first <= where <= length - size, "an index with a wrong offset")
         at, before = where + size, key + identity
         counts[(int.from_bytes(key, "big") >> 256 - b) + 1] += 1
-        yield read_entry(file, data[where:at], check, (group, key, identity, bits, *rest))
+        yield read_entry(file, data[where:at], check, ((group, check and not minor), key, identity, bits, *rest))
     need(bad or at == length, "bytes behind the last entry")
     need(bad or list(struct.unpack_from(f"<{2**b + 1}I", data, table)) == list(accumulate(counts)), "a wrong bucket table")
 
@@ -365,11 +366,10 @@ def read_path(path: Path, check: bool, store: bool = False) -> Iterator[tuple[st
             for file in sorted(path.glob("v1/??/*")):
                 if re.fullmatch(r"([0-9a-f]{2})/\1[0-9a-f]{62}\.[0-9a-f]", f"{file.parent.name}/{file.name}"):
                     yield from read_path(file, check, store=True)
-        elif (data := memoryview(path.read_bytes()))[:8] == b"\x89SGI\r\n\x1a\n":
+        elif (data := memoryview(path.read_bytes()))[:8] == b"\x89SGI\r\n\x1a\n" and not store:
             yield from read_image(str(path), data, check)
         else:
-            length = int.from_bytes(data[16:24], "little")
-            need(128 <= length <= len(data), "cut off")
+            length = int.from_bytes(data[16:24], "little")  # where it is wrong, read_core says so
             yield read_entry(str(path), data[:length], check, (), bytes(data[length:]), path.name[:64] if store else "")
     except (ValueError, OSError) as error:
         yield str(path), str(error)
