@@ -464,7 +464,10 @@ void saggar_image_writer_free(saggar_image_writer *w);
 int saggar_image_writer_add(saggar_image_writer *w, const void *core, size_t size);
 /** Adds one line of provenance. Only from explicit arguments: it becomes part of the bytes. */
 int saggar_image_writer_provenance(saggar_image_writer *w, const char *name, const char *text);
-/** Writes the image to `path`, mode 0444, by a temporary file and rename. `sha256` (may be NULL): of the whole file. */
+/**
+ * Writes the image to `path`, mode 0444, by a temporary file and rename. `sha256` (may be NULL): of the whole file.
+ * EINVAL: something lies there that is neither a file nor a link.
+ */
 int saggar_image_writer_write(saggar_image_writer *w, const char *path, uint8_t sha256[32]);
 
 #pragma GCC visibility pop

@@ -234,6 +234,8 @@ static int write_image(struct baking *b, const char *path) {
         return SG_EXIT_FOUND;
     }
     int err = saggar_image_writer_write(b->writer, path, sha256);
+    if (err == SAGGAR_EINVAL && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return cli_fail("%s: is there and not a file; give another path with -o", path);
     if (err != SAGGAR_OK)
         return cli_fail("%s: could not be written: %s", path, saggar_strerror(err));
     uint64_t entries = b->taken; /* equal ones are written once */

@@ -316,10 +316,19 @@ static int write_temp(const saggar_image_writer *w, const struct sg_buf *front, 
     return err;
 }
 
+/* A rename would replace a device or a FIFO too, as root even /dev/full: only files and links to them may go. */
+static bool replaceable(int dirfd, const char *name) {
+    struct stat st;
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) ||
+           S_ISDIR(st.st_mode); /* a directory refuses by itself */
+}
+
 static int write_in(const saggar_image_writer *w, const struct sg_buf *front, int dirfd, const char *name,
                     uint8_t sha256[32]) {
     char temp[SG_TEMP_NAME_MAX];
     int fd;
+    if (!replaceable(dirfd, name))
+        return SAGGAR_EINVAL;
     int err = sg_temp_open(dirfd, ".tmp-", temp, &fd);
     if (err != SAGGAR_OK)
         return err;

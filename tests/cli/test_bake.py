@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 
 import pytest
 
@@ -164,6 +165,13 @@ def test_used_but_gone(saggar):
 def test_group(saggar):
     warmed(saggar, "f", "g")
     assert saggar("bake", "--group", "test:m:f", "--json").json["entries"] == 1
+
+
+def test_what_is_no_file_stays(saggar):
+    warmed(saggar, "f")
+    os.mkfifo(saggar.home / "fifo")
+    done = saggar("bake", "--all", "-o", "fifo", status=2)
+    assert "not a file" in done.err and stat.S_ISFIFO((saggar.home / "fifo").stat().st_mode)
 
 
 def test_unwritable(saggar):
