@@ -211,7 +211,7 @@ def test_hostile_bytes_do_not_crash():
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="blocks of free lists are counted")
 def test_nothing_leaks(vectors):
     cases = [(expression and eval(expression, {"np": np, "saggar": saggar}), encoded) for _, expression, encoded, verdict in vectors
-             if verdict == "ok" and expression != "-" and ("np." not in expression or np is not None)]
+             if verdict == "ok" and expression != "-" and "np." not in expression]  # NumPy's own caches grow for a while
     bad = [encoded for _, _, encoded, verdict in vectors if verdict != "ok"]
 
     def work():
@@ -230,7 +230,7 @@ def test_nothing_leaks(vectors):
 
     growth = []
     for _ in range(40):  # caches fill up in the first rounds; a leak is there in each
-        if growth and growth[-1] < 8:
+        if growth and growth[-1] < 3:
             break
         before = sys.getallocatedblocks()
         for _ in range(3):

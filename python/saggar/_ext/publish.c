@@ -60,7 +60,8 @@ static int add_features(ext_state *state, saggar_draft *draft, saggar_arch arch,
     if (check(state, saggar_features_parse(arch, cpu, features, &set, &unknown), cpu) < 0) {
         return -1;
     }
-    saggar_features_required(arch, SAGGAR_PROVENANCE_DECLARED, &set); /* what the code can need of the target */
+    saggar_features_required(arch, SAGGAR_PROVENANCE_DECLARED,
+                             &set); /* what the code can need of the target */
     int err = saggar_draft_require_features(draft, SAGGAR_PROVENANCE_DECLARED, &set, unknown);
     free(unknown);
     return check(state, err, "features");
