@@ -38,7 +38,7 @@ class Raw:
 
 def decode(encoded: bytes) -> object:
     """The value: containers as Python's own, records as Record, maps as Map, digests as Digest, arrays and dtypes as numpy objects if numpy is
-    imported, else as Record. Used by tests and by adapters for their own small metadata."""
+    imported, else as Record (arrays come back contiguous). Used by tests and by adapters for their own small metadata."""
 def show(encoded: bytes, limit: int = 200) -> str: ...
 def sha256(data: bytes) -> bytes: ...
 
@@ -53,6 +53,8 @@ class Entry:
     def part(self, name: str) -> memoryview | None:
         """A part's verified bytes, read-only, zero-copy from an image; None if there is no such part. SaggarError if damaged.
         The memoryview keeps the entry alive."""
+    def recipe(self) -> memoryview:
+        """The recipe's verified bytes."""
     def reject(self) -> None: ...
 
 class Claim:
