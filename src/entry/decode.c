@@ -149,6 +149,10 @@ int sg_entry_open(const uint8_t *bytes, uint64_t available, const uint8_t *key, 
 
 /* The raw bytes of one zstd frame; exactly `raw` of them. */
 static int expand(const struct sg_section *s, const uint8_t *stored, uint8_t **owned) {
+    /* Frames to be skipped, and those of formats before the standard, have another magic number. */
+    if (s->stored < 4 || sg_load32(stored) != ZSTD_MAGICNUMBER) {
+        return SAGGAR_ECORRUPT;
+    }
     unsigned long long said = ZSTD_getFrameContentSize(stored, (size_t)s->stored);
 
     if (said != s->raw || ZSTD_findFrameCompressedSize(stored, (size_t)s->stored) != s->stored) {

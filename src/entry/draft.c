@@ -177,7 +177,7 @@ int saggar_draft_require_arch(saggar_draft *d, saggar_arch arch, const char *abi
                        : arch == SAGGAR_ARCH_AARCH64 ? "aarch64"
                                                      : "any";
 
-    if (arch == SAGGAR_ARCH_OTHER) {
+    if (arch != SAGGAR_ARCH_ANY && arch != SAGGAR_ARCH_X86_64 && arch != SAGGAR_ARCH_AARCH64) {
         return fail(d, SAGGAR_EINVAL);
     }
     begin(d);

@@ -271,10 +271,17 @@ static int decode_features(struct sg_cursor *c, struct sg_requirements *out) {
     return join_texts(c, &out->unknown);
 }
 
+struct decoding {
+    struct walk walk;
+    struct sg_requirements *out;
+};
+
+/* Order and number are checked too: a second record could lift what the first one requires. */
 static int decode_requirement(void *context, uint16_t kind, const uint8_t *payload, size_t n) {
-    struct sg_requirements *out = context;
+    struct decoding *d = context;
+    struct sg_requirements *out = d->out;
     struct sg_cursor c;
-    int status = requirement_shape(kind, payload, n);
+    int status = check_record(&d->walk, kind, payload, n);
 
     sg_cursor_init(&c, payload, n);
     if (status != SAGGAR_OK) {
@@ -283,8 +290,6 @@ static int decode_requirement(void *context, uint16_t kind, const uint8_t *paylo
     if (kind == SG_REQUIRE_ARCH) {
         decode_arch(&c, out);
     } else if (kind == SG_REQUIRE_FEATURES) {
-        free(out->unknown);
-        out->unknown = NULL;
         status = decode_features(&c, out);
     } else if (kind == SG_REQUIRE_SYMBOLS) {
         out->symbols = payload;
@@ -303,7 +308,8 @@ int sg_entry_requirements(const struct sg_entry_view *v, enum sg_strength streng
         status = sg_entry_bytes(v, &s, strength, &out->section, &out->section_size, &out->owned);
     }
     if (status == SAGGAR_OK) {
-        status = sg_records_each(out->section, out->section_size, decode_requirement, out);
+        struct decoding d = {{.shape = requirement_shape, .requirements = true}, out};
+        status = sg_records_each(out->section, out->section_size, decode_requirement, &d);
     }
     if (status != SAGGAR_OK) {
         sg_requirements_free(out);

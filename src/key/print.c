@@ -161,7 +161,8 @@ static void array(struct print *p, uint8_t tag) {
     struct sg_array_data a;
     fputs(tag == SG_TAG_DTYPE ? "dtype(" : tag == SG_TAG_ARRAY ? "array(" : "scalar(", p->file);
     dtype(p);
-    if (tag != SG_TAG_DTYPE && sg_cursor_array(&p->c, tag == SG_TAG_ARRAY_SCALAR, &a)) {
+    /* Where dtype() was cut, the cursor stands inside it. */
+    if (tag != SG_TAG_DTYPE && !full(p) && sg_cursor_array(&p->c, tag == SG_TAG_ARRAY_SCALAR, &a)) {
         if (tag == SG_TAG_ARRAY) {
             fputs(" [", p->file);
             for (uint32_t i = 0; i < a.ndim && !full(p); i++)

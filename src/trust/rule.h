@@ -21,9 +21,11 @@ enum sg_trust_grade {
 void sg_trust_owners(const char *prefix, struct sg_trust_owners *out);
 bool sg_trust_owner_ok(const struct sg_trust_owners *owners, uid_t uid);
 
-/* Judges st, which is open as fd (O_PATH is enough). NO: `why` says what is wrong, as "... belongs to user
- * 7". */
-enum sg_trust_grade sg_trust_grade(const struct sg_trust_owners *owners, int fd, const struct stat *st,
-                                   char *why, size_t size);
+/*
+ * Judges st, which is what fd is open on or, where fd is below 0, what lies at `path` (no link). A descriptor
+ * must not be an O_PATH one. NO: `why` says what is wrong, as "... belongs to user 7".
+ */
+enum sg_trust_grade sg_trust_grade(const struct sg_trust_owners *owners, int fd, const char *path,
+                                   const struct stat *st, char *why, size_t size);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * The walk along a path, one component at a time from the root, with a descriptor on the directory that is
- * being looked at: what is judged is what is walked through, and links are followed here and not by the
- * kernel. The first thing that speaks against the path is kept; the walk goes on, because SAGGAR_TRUST asks
- * where it ends.
+ * The walk along a path, one component at a time from the root, by lstat(): links are followed here and not
+ * by the kernel. That the path is walked by name is sound: as long as everything so far is trusted, nobody
+ * else can put something else under a name that was judged; and once something is not, the verdict stands.
+ * The first thing that speaks against the path is kept; the walk goes on, because SAGGAR_TRUST asks where it
+ * ends.
  *
- * The walk owns its descriptor and its two buffers.
+ * The walk owns its two buffers and opens nothing.
  */
 #include "trust/trust.h"
 
@@ -26,7 +27,6 @@ enum { LINKS_MAX = 40 };
 struct walk {
     struct sg_trust_owners owners;
     struct sg_trust_verdict *out;
-    int dir;             /* the directory that `at` names, O_PATH */
     int links;           /* followed so far */
     bool sticky;         /* dir is trusted only for entries with a trusted owner */
     char at[PATH_MAX];   /* where the walk is: absolute, no link, no "..", "" for the root */
@@ -61,10 +61,10 @@ static int stuck(struct walk *w, const char *name, int err) {
     return err;
 }
 
-/* Judges what fd is, the directory at `at` or the file `name` in it. */
-static void judge(struct walk *w, int fd, const struct stat *st, const char *name) {
+/* Judges what `at` is, or the file `name` that it ends with. */
+static void judge(struct walk *w, const char *at, const struct stat *st, const char *name) {
     char why[128];
-    enum sg_trust_grade grade = sg_trust_grade(&w->owners, fd, st, why, sizeof why);
+    enum sg_trust_grade grade = sg_trust_grade(&w->owners, -1, at, st, why, sizeof why);
     if (w->sticky && !sg_trust_owner_ok(&w->owners, st->st_uid)) {
         /* not even if mounted read-only: whose it is decides here */
         snprintf(why, sizeof why, "belongs to user %lu, in a directory where everybody may write",
@@ -79,53 +79,43 @@ static void judge(struct walk *w, int fd, const struct stat *st, const char *nam
     }
 }
 
-/* Makes fd the directory of the walk; takes it over. `known` (may be NULL) is its fstat(). */
-static int enter(struct walk *w, int fd, const struct stat *known) {
+/* Stands at `at` now. */
+static int enter(struct walk *w) {
     struct stat st;
-    if (w->dir >= 0) {
-        close(w->dir);
-    }
-    w->dir = fd;
-    if (known == NULL && fstat(fd, &st) != 0) {
+    const char *at = w->at[0] == '\0' ? "/" : w->at;
+    if (lstat(at, &st) != 0) {
         return stuck(w, "", sg_err_from_errno(errno));
     }
-    judge(w, fd, known != NULL ? known : &st, "");
+    judge(w, at, &st, "");
     return SAGGAR_OK;
 }
 
 static int enter_root(struct walk *w) {
-    int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return stuck(w, "", sg_err_from_errno(errno));
-    }
     w->at[0] = '\0';
     w->sticky = false;
-    return enter(w, fd, NULL);
+    return enter(w);
 }
 
 static int go_up(struct walk *w) {
-    int fd = openat(w->dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     char *slash = strrchr(w->at, '/');
-    if (fd < 0) {
-        return stuck(w, "..", sg_err_from_errno(errno));
-    }
     if (slash != NULL) {
         *slash = '\0';
     }
     w->sticky = false; /* the parent was judged on the way down, with what lies in it */
-    return enter(w, fd, NULL);
+    return enter(w);
 }
 
 /* Puts a link's target in front of what is left. */
 static int follow(struct walk *w, const char *name, const struct stat *st) {
-    char target[PATH_MAX];
+    char target[PATH_MAX], path[PATH_MAX];
     if (w->sticky && !sg_trust_owner_ok(&w->owners, st->st_uid)) {
         char why[96];
         snprintf(why, sizeof why, "is a link of user %lu, in a directory where everybody may write",
                  (unsigned long)st->st_uid);
         object(w, w->at, name, why);
     }
-    ssize_t n = readlinkat(w->dir, name, target, sizeof target);
+    snprintf(path, sizeof path, "%s/%s", w->at, name);
+    ssize_t n = readlink(path, target, sizeof target);
     if (n < 0) {
         return stuck(w, name, sg_err_from_errno(errno));
     }
@@ -166,37 +156,30 @@ static int step(struct walk *w, const char *name, bool *end) {
     if (strcmp(name, "..") == 0) {
         return go_up(w);
     }
-    int fd = openat(w->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
+    size_t at = strlen(w->at), size = strlen(name);
+    char path[PATH_MAX];
+    if (at + 1 + size >= sizeof w->at) {
+        return stuck(w, "", SAGGAR_ELIMIT);
+    }
+    memcpy(path, w->at, at);
+    path[at] = '/';
+    memcpy(path + at + 1, name, size + 1);
+    if (lstat(path, &st) != 0) {
         return stuck(w, name, sg_err_from_errno(errno));
     }
-    if (fstat(fd, &st) != 0) {
-        int err = stuck(w, name, sg_err_from_errno(errno));
-        close(fd);
-        return err;
-    }
     if (S_ISLNK(st.st_mode)) {
-        close(fd);
         return follow(w, name, &st);
     }
     if (!S_ISDIR(st.st_mode)) {
-        judge(w, fd, &st, name);
-        close(fd);
+        judge(w, path, &st, name);
         *end = true;
     }
-    size_t at = strlen(w->at), size = strlen(name);
-    if (at + 1 + size >= sizeof w->at) {
-        if (!*end) {
-            close(fd);
-        }
-        return stuck(w, "", SAGGAR_ELIMIT);
-    }
-    w->at[at] = '/';
-    memcpy(w->at + at + 1, name, size + 1);
+    memcpy(w->at, path, at + size + 2);
     if (*end) {
         return w->rest[strspn(w->rest, "/")] == '\0' ? SAGGAR_OK : stuck(w, "", SAGGAR_EINVAL);
     }
-    return enter(w, fd, &st);
+    judge(w, w->at, &st, "");
+    return SAGGAR_OK;
 }
 
 /* Whether `path`, absolute and without links, lies in one of the directories of SAGGAR_TRUST. */
@@ -257,15 +240,11 @@ int sg_trust_check(const char *path, const char *prefix, struct sg_trust_verdict
     }
     out->trusted = true;
     w->out = out;
-    w->dir = -1;
     sg_trust_owners(prefix, &w->owners);
     int err = walk_path(w, path);
     if (!out->trusted && (err == SAGGAR_OK || err == SAGGAR_ENOTFOUND) && is_overridden(w->at)) {
         out->trusted = true;
         out->by_override = true;
-    }
-    if (w->dir >= 0) {
-        close(w->dir);
     }
     free(w);
     return err;
@@ -286,7 +265,7 @@ int sg_trust_check_fd(int fd, const char *prefix, struct sg_trust_verdict *out) 
         return SAGGAR_EINVAL;
     }
     sg_trust_owners(prefix, &owners);
-    out->trusted = sg_trust_grade(&owners, fd, &st, why, sizeof why) == SG_TRUST_YES;
+    out->trusted = sg_trust_grade(&owners, fd, NULL, &st, why, sizeof why) == SG_TRUST_YES;
     if (!out->trusted) {
         snprintf(out->reason, sizeof out->reason, "the file %s", why);
         snprintf(self, sizeof self, "/proc/self/fd/%d", fd);

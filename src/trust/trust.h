@@ -5,6 +5,9 @@
  * belong to root, the effective user or the owner of a prefix, and nobody else may write to them. Allowed
  * besides: a sticky directory whose next component is so owned (a link too); group write by the owner's
  * private group; what lies on a file system that is mounted read-only.
+ * POSIX access lists are heeded: what they grant is bounded by their mask, which the mode shows as the
+ * group's bits; so they are read where these allow writing, and a named user or group that may write is
+ * "others". Other kinds of lists (NFSv4, SMB) are seen only as far as the mode shows them.
  * SAGGAR_TRUST=<directory>[:<directory>...] trusts everything that, after links were resolved, lies in one of
  * them.
  *

@@ -204,6 +204,9 @@ static void rules(void **state) {
     assert_int_equal(refused(too_many_parts), SAGGAR_ELIMIT);
     saggar_draft *d;
     assert_int_equal(saggar_draft_new("SGRECIPE", 8, &d), SAGGAR_EINVAL);
+    d = small_new("");
+    assert_int_equal(saggar_draft_require_arch(d, (saggar_arch)3, "any"), SAGGAR_EINVAL); /* not "any" */
+    saggar_draft_free(d);
 }
 
 static void annex(void **state) {

@@ -180,11 +180,28 @@ static void unknown_in_an_entry(void **state) {
     }
 }
 
+/* In an entry: the second of two records would lift what the first one requires. */
+static void twice_in_an_entry(void **state) {
+    static const struct rec two[] = {REC(0x8001, TUPLE("\2") TEXT("\3", "abc") TEXT("\3", "any")),
+                                     REC(0x8001, ARCH)};
+    (void)state;
+    struct sg_buf b = section_of(two, 2);
+    struct sg_raw_section s = {SG_SECTION_REQUIREMENTS, "", b.data, b.len};
+    struct core c = core_with(&s, 1, false);
+    struct sg_entry_view v;
+    struct sg_requirements r;
+    assert_int_equal(sg_entry_open(c.data, c.size, NULL, &v), SAGGAR_OK);
+    assert_int_equal(sg_entry_requirements(&v, SG_FAST, &r), SAGGAR_ECORRUPT);
+    free(c.data);
+    sg_buf_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requirements), cmocka_unit_test(requirement_shapes),
-        cmocka_unit_test(dependencies), cmocka_unit_test(frame),
-        cmocka_unit_test(each_stops),   cmocka_unit_test(unknown_in_an_entry),
+        cmocka_unit_test(requirements),      cmocka_unit_test(requirement_shapes),
+        cmocka_unit_test(dependencies),      cmocka_unit_test(frame),
+        cmocka_unit_test(each_stops),        cmocka_unit_test(unknown_in_an_entry),
+        cmocka_unit_test(twice_in_an_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,11 +155,30 @@ static void frames(void **state) {
     expect(other, m, SIZE, SAGGAR_ECORRUPT);
 }
 
+/* Where nothing is to be expanded, a frame that decompressors skip has the right length and digest. */
+static void skipped_alone(void **state) {
+    (void)state;
+    struct core c = forged("\x50\x2a\x4d\x18\0\0\0\0", 8, 0);
+    struct sg_entry_view v;
+    struct sg_section s;
+    const uint8_t *data;
+    uint8_t *owned;
+    size_t size;
+    find(&c, "text", &v, &s);
+    assert_int_equal(sg_sha256(core_row(&c, v.sections - 1) + SG_ROW_SHA, "", 0), SAGGAR_OK);
+    core_seal(&c);
+    find(&c, "text", &v, &s);
+    assert_int_equal(sg_entry_bytes(&v, &s, SG_FULL, &data, &size, &owned), SAGGAR_ECORRUPT);
+    assert_int_equal(sg_entry_check(&v), SAGGAR_ECORRUPT);
+    free(c.data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_identity),
         cmocka_unit_test(flips),
         cmocka_unit_test(frames),
+        cmocka_unit_test(skipped_alone),
     };
     return cmocka_run_group_tests(tests, fill, NULL);
 }

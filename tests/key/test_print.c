@@ -143,12 +143,42 @@ static void cut(void **state) {
     assert_int_equal(saggar_value_print("\x15", 1, 9, &s), SAGGAR_ECORRUPT);
 }
 
+/* Where the limit is passed inside a dtype, what follows it must not be read from there. */
+static void cut_in_dtype(void **state) {
+    static const uint8_t items[256 * 1024];
+    const uint64_t extents[1] = {1};
+    const uint8_t *bytes;
+    size_t size;
+    char *s;
+    (void)state;
+    saggar_encode_array(e);
+    saggar_encode_record(e, "dtype");
+    saggar_encode_name(e, "str");
+    text("|V262144");
+    saggar_encode_name(e, "itemsize");
+    saggar_encode_int(e, sizeof items);
+    saggar_encode_name(e, "align");
+    saggar_encode_bool(e, false);
+    saggar_encode_name(e, "metadata");
+    saggar_encode_none(e);
+    saggar_encode_name(e, "fields");
+    saggar_encode_none(e);
+    saggar_encode_name(e, "sub");
+    saggar_encode_none(e);
+    saggar_encode_end(e);
+    assert_int_equal(saggar_encode_array_data(e, 0, 3, extents, 1, items, sizeof items), SAGGAR_OK);
+    assert_int_equal(saggar_encoder_bytes(e, &bytes, &size), SAGGAR_OK);
+    for (size_t limit = 0; limit < 40; limit++) {
+        assert_int_equal(saggar_value_print(bytes, size, limit, &s), SAGGAR_OK);
+        free(s);
+    }
+    shows(10, "array(|V26...");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scalars),
-        cmocka_unit_test(containers),
-        cmocka_unit_test(arrays),
-        cmocka_unit_test(cut),
+        cmocka_unit_test(scalars), cmocka_unit_test(containers),   cmocka_unit_test(arrays),
+        cmocka_unit_test(cut),     cmocka_unit_test(cut_in_dtype),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }
