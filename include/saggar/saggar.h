@@ -168,7 +168,8 @@ bool saggar_features_subset(const saggar_features *needed, const saggar_features
  * "x86_64 :: level :: v3"; NULL or "" for the baseline) and then LLVM's feature string ("+avx2,-fma", NULL for none);
  * later items win, "+x" brings what x implies, "-x" takes away what implies x. Tuning hints are dropped.
  * `unknown` (may be NULL): a malloc'd comma-separated list of "+names" that are not known, NULL if there are none; the
- * caller frees it. Errors: ENOTFOUND if the model is not known; EINVAL for a malformed string; ENOMEM.
+ * caller frees it. Errors: ENOTFOUND if the model is not known, or is "native" for another architecture than this one's;
+ * EINVAL for a malformed string; EUNSUPPORTED if `arch` is neither x86-64 nor AArch64; ENOMEM. Thread-safe.
  */
 int saggar_features_parse(saggar_arch arch, const char *cpu, const char *features, saggar_features *out, char **unknown);
 
@@ -366,6 +367,31 @@ void saggar_entry_identity(const saggar_entry *entry, uint8_t identity[32]);
 int saggar_entry_part(saggar_entry *entry, const char *name, saggar_view *out);
 /** The recipe's bytes, verified. */
 int saggar_entry_recipe(saggar_entry *entry, saggar_view *out);
+
+/** What one dependency is, as the draft's functions take them. */
+typedef enum saggar_dependency_kind {
+    SAGGAR_DEPEND_FILE = 1,         /**< scope: root; name: path; size and sha256 of the content */
+    SAGGAR_DEPEND_DISTRIBUTION = 2, /**< scope: distribution; name: version */
+    SAGGAR_DEPEND_VALUE = 3,        /**< scope: resolver; name; sha256: the digest */
+    SAGGAR_DEPEND_CODE = 4          /**< as VALUE */
+} saggar_dependency_kind;
+
+/** One dependency. What a kind does not have is 0 or NULL. The texts and the digest live during the call only. */
+typedef struct saggar_dependency {
+    saggar_dependency_kind kind;
+    const char *scope, *name;
+    uint64_t size;
+    const uint8_t *sha256; /**< 32 bytes */
+} saggar_dependency;
+
+/**
+ * Calls `each` for every dependency of an entry, in the entry's order; stops at the first non-zero result and returns
+ * it. For adapters: what is built from an entry depends on what the entry depends on. EUNKNOWN: one is of a kind that
+ * is not listed here (an adapter then stores nothing that was built from it). ECORRUPT.
+ */
+int saggar_entry_dependencies(saggar_entry *entry, int (*each)(void *context, const saggar_dependency *dependency),
+                              void *context);
+
 /** Sets the entry aside for this process (the compiler did not accept it): the next find passes over it. */
 void saggar_entry_reject(saggar_entry *entry);
 void saggar_entry_release(saggar_entry *entry);
@@ -427,6 +453,7 @@ typedef enum saggar_event {
 #define SAGGAR_FLAG_CACHEABLE 2u /**< its author marked it for caching (or the user asked for all) */
 #define SAGGAR_FLAG_ACTIVE 4u
 #define SAGGAR_FLAG_NESTED 8u    /**< ran inside another compilation */
+#define SAGGAR_FLAG_STARTING 16u /**< ADAPTER: the import of the compiler begins; ACTIVE or "off" follows when it is done */
 
 /** One event. Unused members are zero. Text and detail are cut at 4 KiB, the blob is left out above 64 KiB. */
 typedef struct saggar_trail_event {

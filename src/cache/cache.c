@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/cache.h"
+#include "store/store.h"
 
 enum { MAX_FAULT_EVENTS = 64 };
 
@@ -171,8 +172,10 @@ static void explain_empty_stack(const saggar_cache *cache, struct sg_verdict *v)
         sg_verdict_add(v, SAGGAR_REASON_DISABLED, NULL);
     for (unsigned i = 0; i < cache->stack.n; i++) {
         const struct sg_slot *slot = &cache->stack.slots[i];
-        if (slot->tier != NULL && slot->exists && !slot->tier->active && !slot->tier->trusted)
-            sg_verdict_add(v, SAGGAR_REASON_UNTRUSTED, slot->tier->path);
+        if (slot->tier == NULL || !slot->exists || slot->tier->active || slot->tier->trusted)
+            continue;
+        bool untrusted = strcmp(slot->kind, "store") != 0 || sg_store_error(slot->tier) == SAGGAR_EUNTRUSTED;
+        sg_verdict_add(v, untrusted ? SAGGAR_REASON_UNTRUSTED : SAGGAR_REASON_IO, slot->tier->path);
     }
 }
 
@@ -217,7 +220,7 @@ static int no_store(const saggar_cache *cache) {
     for (unsigned i = 0; i < cache->stack.n; i++) {
         const struct sg_slot *slot = &cache->stack.slots[i];
         if (strcmp(slot->kind, "store") == 0)
-            return slot->tier == NULL || !slot->tier->trusted ? SAGGAR_EUNTRUSTED : SAGGAR_EACCESS;
+            return slot->tier == NULL ? SAGGAR_EUNTRUSTED : sg_store_error(slot->tier);
     }
     return SAGGAR_EUNSUPPORTED;
 }

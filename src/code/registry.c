@@ -1,8 +1,8 @@
 /*
  * The registry of symbol names: equal name must mean equal code, in the whole process.
  *
- * An open-addressed table that only grows, guarded by one mutex. fork: the child inherits the table and a usable
- * mutex (an atfork handler holds it over the fork). Names are copied; nothing is ever removed.
+ * An open-addressed table that only grows, guarded by one mutex. fork: the child inherits the table and a
+ * usable mutex (an atfork handler holds it over the fork). Names are copied; nothing is ever removed.
  */
 #include <pthread.h>
 #include <saggar/saggar.h>

@@ -2,10 +2,11 @@
  * Collecting: what is too old, what is too much, and what was never finished.
  *
  * Readers hold private copies, so unlinking disturbs none of them; a file that is a candidate for removal is
- * looked at again right before, so that one published meanwhile under the same name stays. Ages come from
- * modification times; a time in the future counts as now, so a clock that was wrong once neither empties a
- * store nor fills it for good. The number of links says nothing (a crash may leave two) and is never asked
- * for. Names that are not a store's stay.
+ * looked at again right before, so that one published meanwhile under the same name stays. The key's last
+ * file takes its place: readers stop at the first free slot. Ages come from modification times; a time in the
+ * future counts as now, so a clock that was wrong once neither empties a store nor fills it for good. The
+ * number of links says nothing (a crash may leave two) and is never asked for. Names that are not a store's
+ * stay.
  */
 #include "store/store.h"
 
@@ -194,19 +195,13 @@ static int by_age(const void *a, const void *b) {
 /* True if the file is gone after it, whoever removed it. */
 static bool remove_file(struct collect *c, const struct file *f) {
     char path[SG_STORE_NAME + 4];
-    struct stat st;
     if (c->options->dry_run)
         return true;
     snprintf(path, sizeof path, "%02x/", f->key[0]);
     sg_store_name(f->key, f->slot, path + 3);
-    if (fstatat(c->v1, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT;
-    if (st.st_dev != f->dev || st.st_ino != f->ino)
-        return false; /* published anew */
-    if (unlinkat(c->v1, path, 0) == 0 || errno == ENOENT)
-        return true;
-    c->stats->failed++;
-    return false;
+    bool gone = sg_store_remove(c->v1, path, f->dev, f->ino);
+    c->stats->failed += !gone;
+    return gone;
 }
 
 static void remove_excess(struct collect *c) {

@@ -24,6 +24,8 @@
 
 #define MAX_FILE (((uint64_t)8 << 30) + ((uint64_t)32 << 20)) /* a core and its annex */
 
+enum { REMOVE_TRIES = 4 };
+
 struct held {
     _Atomic unsigned refs;
     struct sg_store *store;
@@ -232,6 +234,12 @@ static int make_candidate(struct sg_store *store, const uint8_t *key, unsigned s
     return SAGGAR_OK;
 }
 
+/* After an open that failed: does it concern this one file? */
+static bool is_there(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 static int store_find(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
                       struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n, fault_fn *fault,
                       void *context) {
@@ -257,17 +265,76 @@ static int store_find(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
             (*n)++;
         else
             report(fault, context, io ? SAGGAR_REASON_IO : reason_of(err), path, err);
-        if (err != SAGGAR_OK && !opened)
+        if (err != SAGGAR_OK && !opened && !is_there(path))
             break; /* the next slot would fare no better */
     }
     return SAGGAR_OK;
 }
 
-void sg_store_unlink_same(int dirfd, const char *path, const struct sg_store_file *file) {
+/* The slot, from `slot` down to 0, where the file is; `path` ends with it then. -1: nowhere, -2: it cannot be
+ * told. */
+static int slot_of_file(int dirfd, char *path, size_t digit, int slot, dev_t dev, ino_t ino) {
     struct stat st;
-    if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == file->dev &&
-        st.st_ino == file->ino)
-        unlinkat(dirfd, path, 0);
+    for (; slot >= 0; slot--) {
+        path[digit] = "0123456789abcdef"[slot];
+        if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+            if (errno != ENOENT)
+                return -2;
+        } else if (st.st_dev == dev && st.st_ino == ino) {
+            break;
+        }
+    }
+    return slot;
+}
+
+/* The highest file of an unbroken row of slots that begins behind `slot`; `slot` if there is none. `path`
+ * ends with it. */
+static int last_in_row(int dirfd, char *path, size_t digit, int slot) {
+    struct stat st;
+    int last = slot;
+    for (int i = slot + 1; i < SAGGAR_MAX_SLOTS; i++) {
+        path[digit] = "0123456789abcdef"[i];
+        if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            break;
+        if (S_ISREG(st.st_mode))
+            last = i;
+    }
+    path[digit] = "0123456789abcdef"[last];
+    return last;
+}
+
+/* Somebody published behind the hole just when it came to be: the last one fills it. Best effort. */
+static void fill_hole(int dirfd, char *at, char *last, size_t digit, int hole) {
+    at[digit] = "0123456789abcdef"[hole];
+    if (last_in_row(dirfd, last, digit, hole) != hole)
+        (void)renameat2(dirfd, last, dirfd, at, RENAME_NOREPLACE);
+}
+
+bool sg_store_remove(int dirfd, const char *path, dev_t dev, ino_t ino) {
+    static const char digits[] = "0123456789abcdef";
+    char at[SG_STORE_PATH], last[SG_STORE_PATH];
+    size_t digit = strlen(path) - 1;
+    int slot = (int)(strchr(digits, path[digit]) - digits);
+    memcpy(at, path, digit + 2);
+    memcpy(last, path, digit + 2);
+    for (int i = 0; i < REMOVE_TRIES; i++) {
+        slot = slot_of_file(dirfd, at, digit, slot, dev, ino);
+        if (slot < 0)
+            return slot == -1; /* somebody else removed it */
+        int top = last_in_row(dirfd, last, digit, slot);
+        bool gone = top != slot && renameat(dirfd, last, dirfd, at) == 0;
+        if (!gone && (top == slot || errno != ENOENT)) {
+            gone = unlinkat(dirfd, at, 0) == 0;
+            top = slot;
+        }
+        if (gone) {
+            fill_hole(dirfd, at, last, digit, top);
+            return true;
+        }
+        if (errno != ENOENT)
+            return false;
+    }
+    return false;
 }
 
 static void store_discard(struct sg_candidate *c) {
@@ -276,7 +343,7 @@ static void store_discard(struct sg_candidate *c) {
     if (h == NULL || h->store->read_only)
         return;
     slot_path(h->store, h->key, h->slot, path);
-    sg_store_unlink_same(AT_FDCWD, path, &h->file);
+    (void)sg_store_remove(AT_FDCWD, path, h->file.dev, h->file.ino);
 }
 
 /* ---- All of them
@@ -440,7 +507,11 @@ static int look(const struct sg_store *store, char *why, size_t n) {
         err = sg_err_from_errno(errno);
         snprintf(why, n, "%s", saggar_strerror(err));
     }
-    return err == SAGGAR_OK && !verdict.trusted ? SAGGAR_EUNTRUSTED : err;
+    return (err == SAGGAR_OK || err == SAGGAR_ENOTFOUND) && !verdict.trusted ? SAGGAR_EUNTRUSTED : err;
+}
+
+int sg_store_error(const struct sg_tier *tier) {
+    return ((const struct sg_store *)tier)->error;
 }
 
 int sg_store_open(const char *path, bool read_only, struct sg_tier **out) {
@@ -460,6 +531,7 @@ int sg_store_open(const char *path, bool read_only, struct sg_tier **out) {
     if (store->root != NULL) {
         store->root_size = strlen(store->root);
         int err = look(store, why, sizeof why);
+        store->error = err;
         store->tier.trusted = err == SAGGAR_OK;
         store->tier.active = err == SAGGAR_OK;
         store->tier.note = strdup(err == SAGGAR_OK ? "" : why[0] != '\0' ? why : saggar_strerror(err));

@@ -26,7 +26,11 @@
  */
 int sg_store_open(const char *path, bool read_only, struct sg_tier **out);
 
-/** Makes the directory and its v1, as the first publish would: for claims, which come before it. `tier` is a store. */
+/** Why the store is not active: what publish answers then. OK if it is. */
+int sg_store_error(const struct sg_tier *tier);
+
+/** Makes the directory and its v1, as the first publish would: for claims, which come before it. `tier` is a
+ * store. */
 int sg_store_make(struct sg_tier *tier);
 
 /* ---- Collecting
@@ -82,6 +86,7 @@ struct sg_store {
     char *root;            /**< absolute; no trailing slash */
     size_t root_size;
     bool read_only;
+    int error;                     /**< why it is not active */
     _Atomic uint64_t paused_until; /**< CLOCK_MONOTONIC ns; no publish before that */
     _Atomic int paused_error;
 };
@@ -110,8 +115,12 @@ int sg_store_read(int dirfd, const char *path, struct sg_store_file *out, bool *
 
 /** opendir() that follows no link in the last component and leaks no descriptor. NULL: errno. */
 DIR *sg_store_opendir(int dirfd, const char *path);
-/** Unlinks `path` if it is still the file that was read. */
-void sg_store_unlink_same(int dirfd, const char *path, const struct sg_store_file *file);
+/**
+ * Removes a slot's file, if it is still there: under `path`, or moved to a lower slot meanwhile. The last
+ * file of the key moves into its place, so that no hole hides the other variants from readers. True if it is
+ * gone, whoever removed it; false: errno.
+ */
+bool sg_store_remove(int dirfd, const char *path, dev_t dev, ino_t ino);
 /** True if what `st` describes belongs to root or this user, and nobody else may write to it. */
 bool sg_store_owner_ok(const struct stat *st);
 

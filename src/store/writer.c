@@ -234,7 +234,7 @@ static enum occupant look_at(struct publish *p, const char *name) {
         bad = err == SAGGAR_ECORRUPT || err == SAGGAR_ENOTSAGGAR || err == SAGGAR_EINVAL;
     }
     if (bad)
-        sg_store_unlink_same(p->folder, name, &file);
+        (void)sg_store_remove(p->folder, name, file.dev, file.ino);
     free(file.data);
     return bad ? FREED : same ? SAME : OTHER;
 }
@@ -243,7 +243,8 @@ static enum occupant look_at(struct publish *p, const char *name) {
 static int try_slot(struct publish *p, unsigned slot) {
     char name[SG_STORE_NAME];
     sg_store_name(p->key, slot, name);
-    for (int i = 0; i < ROUNDS; i++) {
+    /* Each round but the last few may take one bad file away. */
+    for (int i = 0; i < SAGGAR_MAX_SLOTS + ROUNDS; i++) {
         if (give_name(p, name))
             return SAGGAR_OK;
         if (errno != EEXIST)
@@ -318,7 +319,7 @@ int sg_store_publish(struct sg_tier *tier, const uint8_t key[32], const uint8_t 
                      const struct sg_buf *core, const struct sg_buf *annex) {
     struct sg_store *store = (struct sg_store *)tier;
     if (!tier->active)
-        return tier->trusted ? SAGGAR_EINVAL : SAGGAR_EUNTRUSTED;
+        return store->error;
     if (store->read_only)
         return SAGGAR_EREADONLY;
     uint64_t until = atomic_load(&store->paused_until);

@@ -5,7 +5,9 @@
  *   24 u64 start time of the process   32 u64 opened   40 u32 seq   44 u32 origin   48 u32 state
  *   52 u32 bytes of exe   56 u64 lost   64 u32 bytes of argv   128 exe and zero (1024)   1152 argv (2944)
  *
- * The whole file is allocated before it is mapped: a store into the mapping cannot meet a full disk.
+ * The whole file is allocated before it is mapped: a store into the mapping cannot meet a full disk. It gets
+ * its name when its header is complete: a process that is killed while it makes the file has recorded
+ * nothing, and leaves nothing incomplete. A file that cannot be made whole gets its name all the same.
  */
 #include "trail/segment.h"
 
@@ -84,24 +86,48 @@ static bool size_allowed(void) {
            (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= SG_TRAIL_SEGMENT);
 }
 
-static int create(const char *dir, uint64_t start, uint32_t *seq) {
-    char path[4096], host[9];
+/* Where a file of this process is made, and the name that it gets once a reader may see it. */
+struct place {
+    char made[4096], name[4096];
+};
+
+static bool place_of(struct place *p, const char *dir, uint64_t start, uint32_t seq) {
+    char host[9];
     sg_host_tag(host);
-    for (int i = 0; i < TRIES; i++, ++*seq) {
-        int n = snprintf(path, sizeof path, "%s/%s-%ld-%llu-%u.trail", dir, host, (long)getpid(),
-                         (unsigned long long)start, *seq);
-        if (n < 0 || (size_t)n >= sizeof path)
+    int n = snprintf(p->name, sizeof p->name, "%s/%s-%ld-%llu-%u.trail", dir, host, (long)getpid(),
+                     (unsigned long long)start, seq);
+    int m = snprintf(p->made, sizeof p->made, "%s/.%s-%ld-%llu-%u.trail", dir, host, (long)getpid(),
+                     (unsigned long long)start, seq);
+    return n > 0 && m > 0 && (size_t)m < sizeof p->made;
+}
+
+/* What this process was before exec has the same pid and start: its names are taken. */
+static int create(struct place *p, const char *dir, uint64_t start, uint32_t *seq) {
+    for (int i = 0; i < TRIES && *seq < SG_TRAIL_FILES_MAX; i++, ++*seq) {
+        if (!place_of(p, dir, start, *seq))
             return -1;
-        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (faccessat(AT_FDCWD, p->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            continue;
+        int fd = open(p->made, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd >= 0 || (errno != EEXIST && errno != EINTR))
             return fd;
     }
     return -1;
 }
 
+static bool give_name(const struct place *p) {
+    if (renameat2(AT_FDCWD, p->made, AT_FDCWD, p->name, RENAME_NOREPLACE) == 0)
+        return true;
+    if (errno == EINVAL || errno == ENOSYS)
+        return rename(p->made, p->name) == 0;
+    unlink(p->made);
+    return false;
+}
+
 bool sg_segment_open(struct sg_segment *s, const char *dir, uint32_t *seq, uint32_t origin) {
     uint64_t start = process_start();
-    int fd = create(dir, start, seq);
+    struct place place;
+    int fd = create(&place, dir, start, seq);
     s->map = NULL;
     s->used = 0;
     if (fd < 0)
@@ -110,11 +136,16 @@ bool sg_segment_open(struct sg_segment *s, const char *dir, uint32_t *seq, uint3
     if (size_allowed() && posix_fallocate(fd, 0, SG_TRAIL_SEGMENT) == 0)
         map = mmap(NULL, SG_TRAIL_SEGMENT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
+    if (map != MAP_FAILED)
+        fill_header(map, *seq, origin, start);
+    if (!give_name(&place) && map != MAP_FAILED) {
+        munmap(map, SG_TRAIL_SEGMENT);
+        map = MAP_FAILED;
+    }
     if (map == MAP_FAILED)
         return false;
     s->map = map;
     s->used = SG_TRAIL_HEADER;
-    fill_header(s->map, *seq, origin, start);
     return true;
 }
 

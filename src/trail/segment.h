@@ -15,7 +15,8 @@ struct sg_segment {
     size_t used;
 };
 
-/* Makes the next file of this process; *seq is where to begin, and becomes the number taken. */
+/* Makes the next file of this process; *seq is where to begin, and becomes the number taken. A
+ * process makes at most SG_TRAIL_FILES_MAX. */
 bool sg_segment_open(struct sg_segment *s, const char *dir, uint32_t *seq, uint32_t origin);
 /* Room for n bytes, or NULL. */
 unsigned char *sg_segment_room(struct sg_segment *s, size_t n);

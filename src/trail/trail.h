@@ -4,8 +4,8 @@
  * A trail file `<host tag>-<pid>-<start time>-<seq>.trail` is a header of 4096 bytes and then events, one
  * after another. It is preallocated and mapped by its process; an event counts once its length is stored,
  * which is the last thing written, so whatever ends the process, the file reads as a prefix of what happened.
- * A process that fills a file goes on in the next <seq>. The misses log is the same events without a header,
- * one write each.
+ * A process that fills a file goes on in the next <seq>, up to a bound. The misses log is the same events
+ * without a header, one write each.
  *
  * A trail is read only by the release that wrote it: nothing here is a format that lasts.
  */
@@ -26,6 +26,7 @@ enum {
     SG_TRAIL_RECORD = 96, /* fixed part of an event */
     SG_TRAIL_EVENT_MAX = SG_TRAIL_RECORD + 2 * (SG_TRAIL_TEXT_MAX + 1) + SG_TRAIL_BLOB_MAX + 8,
     SG_TRAIL_VERSION = 1,
+    SG_TRAIL_FILES_MAX = 256, /* of one process: what comes after is lost, and counted */
     SG_TRAIL_LOG_MAX = 1 << 20
 };
 

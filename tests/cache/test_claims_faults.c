@@ -156,10 +156,44 @@ static void test_no_threads(void **state) {
     assert_int_equal(child_wait(pid), 0);
 }
 
+static int not_ours(void *arg) {
+    saggar_claim *claim;
+    (void)arg;
+    if (geteuid() != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+        return 77;
+    saggar_cache *cache = open_cache();
+    saggar_tier_info info;
+    if (saggar_cache_tier(cache, 0, &info) != SAGGAR_OK || !info.active)
+        return 8; /* root's store is read */
+    int outcome = ask(cache, 1, LONG, &claim);
+    saggar_claim_release(claim);
+    saggar_cache_close(cache);
+    return outcome;
+}
+
+/* A store that may only be read, with its lock held by its owner: nobody waits for what they cannot see. */
+static void test_no_permission(void **state) {
+    (void)state;
+    char v1[320];
+    pid_t owner = child_start(own, NULL);
+    wait_until(&shared->ready, 1);
+    snprintf(v1, sizeof v1, "%s/v1", store);
+    assert_int_equal(chmod(dir, 0755) | chmod(store, 0755) | chmod(v1, 0755), 0);
+    double start = now();
+    int result = child_run(not_ours, NULL);
+    double took = now() - start;
+    shared->go = 1;
+    assert_int_equal(child_wait(owner), 0);
+    if (result == 77)
+        skip();
+    assert_int_equal(result, SAGGAR_CLAIM_NONE);
+    assert_true(took < 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         CLAIMS_CASE(test_closed_descriptor), CLAIMS_CASE(test_store_removed), CLAIMS_CASE(test_no_store),
-        CLAIMS_CASE(test_no_locks),          CLAIMS_CASE(test_no_threads),
+        CLAIMS_CASE(test_no_locks),          CLAIMS_CASE(test_no_threads),    CLAIMS_CASE(test_no_permission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,6 +175,12 @@ static void test_untrusted(void **state) {
     assert_miss(cache, 1, SAGGAR_REASON_UNTRUSTED);
     assert_int_equal(publish(cache, 1, "one"), SAGGAR_EUNTRUSTED);
     saggar_cache_close(cache);
+    rmdir(store); /* no question of trust: there is a file where the store should be */
+    must(fclose(fopen(store, "w")) == 0 ? SAGGAR_OK : SAGGAR_EIO);
+    cache = open_cache("", store);
+    assert_miss(cache, 1, SAGGAR_REASON_IO);
+    assert_int_equal(publish(cache, 1, "one"), SAGGAR_EINVAL);
+    saggar_cache_close(cache);
 }
 
 static void test_foreign_home(void **state) {

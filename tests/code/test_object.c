@@ -7,9 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char source[] = "int tentative; extern int outside(int); static int hidden(int x) { return x + 1; }\n"
-                             "__attribute__((weak)) int soft(int x) { return hidden(x); }\n"
-                             "int open_to_all(int x) { return outside(x) + soft(x) + tentative; }\n";
+#include "code/definition.h"
+
+static const char source[] =
+    "int tentative; extern int outside(int); static int hidden(int x) { return x + 1; }\n"
+    "__attribute__((weak)) int soft(int x) { return hidden(x); }\n"
+    "int open_to_all(int x) { return outside(x) + soft(x) + tentative; }\n";
 
 struct seen {
     unsigned count;
@@ -96,7 +99,7 @@ static void test_damaged_objects(void **state) {
         survive(object, size);
     }
     for (size_t i = 0; i < object_size; i++) {
-        for (unsigned bit = 0; bit < 8; bit += i > 64 ? 2u : 1u) {
+        for (unsigned bit = 0; bit<8; bit += i> 64 ? 2u : 1u) {
             object[i] ^= (unsigned char)(1u << bit);
             survive(object, object_size);
             object[i] ^= (unsigned char)(1u << bit);
@@ -118,11 +121,34 @@ static void test_refusals(void **state) {
     assert_int_equal(seen.count, 0);
 }
 
+static int pass(void *context, const char *name, const uint8_t sha256[32]) {
+    (void)name, (void)sha256;
+    ++*(unsigned *)context;
+    return 0;
+}
+
+/* Any byte of an object may be wrong: its definitions are told or refused, and nothing is lost or overrun. */
+static void test_damaged_definitions(void **state) {
+    unsigned told = 0;
+    (void)state;
+    assert_int_equal(sg_definitions_each(object, object_size, pass, &told), SAGGAR_OK);
+    assert_true(told >= 2);
+    unsigned char *copy = malloc(object_size);
+    assert_non_null(copy);
+    for (size_t i = 0; i < object_size; i++) {
+        memcpy(copy, object, object_size);
+        copy[i] ^= 0xff;
+        sg_definitions_each(copy, object_size, pass, &told);
+    }
+    free(copy);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_real_object),
         cmocka_unit_test(test_damaged_objects),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_damaged_definitions),
     };
     return cmocka_run_group_tests(tests, make_object, free_object);
 }

@@ -120,6 +120,43 @@ static void test_age_bound(void **state) {
         assert_int_equal(found(b->tier, &b->all[i]), i < 5);
 }
 
+static unsigned slots_of(const struct box *b, const struct made *m) {
+    unsigned n = 0;
+    for (unsigned slot = 0; slot < SAGGAR_MAX_SLOTS; slot++) {
+        char *path = slot_of(b->store, m, slot);
+        n += access(path, F_OK) == 0;
+        free(path);
+    }
+    return n;
+}
+
+/* Whichever variant of a key goes, the others stay where readers find them and publishers know them again. */
+static void test_variants(void **state) {
+    struct box *b = *state;
+    for (unsigned gone = 0; gone < 16; gone++) { /* a bit for each of four variants */
+        struct made all[4];
+        struct faults f;
+        for (unsigned i = 0; i < 4; i++) {
+            all[i] = make_entry(500 + gone, i, SAGGAR_ARCH_ANY, 100);
+            assert_int_equal(publish(b->tier, &all[i]), SAGGAR_OK);
+            char *path = slot_of(b->store, &all[i], i);
+            set_age(path, gone >> i & 1 ? 100000 + (gone % 3 == 0 ? i : 4 - i) : 10);
+            free(path);
+        }
+        unsigned left = 4 - (unsigned)__builtin_popcount(gone);
+        struct sg_gc_stats s = collect(b, SG_GC_UNBOUNDED, 50000, 3600, false);
+        assert_int_equal(s.removed_entries, 4 - left);
+        assert_int_equal(find_good(b->tier, all[0].key, all, 4, &f), left);
+        assert_int_equal(f.n, 0);
+        for (unsigned i = 0; i < 4; i++) {
+            if ((gone >> i & 1) == 0)
+                assert_int_equal(publish(b->tier, &all[i]), SAGGAR_OK);
+            free(all[i].core);
+        }
+        assert_int_equal(slots_of(b, &all[0]), left);
+    }
+}
+
 /* Times in the future count as now: not removed for their age, not kept for ever either. */
 static void test_clock_set_back(void **state) {
     struct box *b = *state;
@@ -239,6 +276,48 @@ static void test_automatic(void **state) {
     free(trigger.core);
 }
 
+static int count_good(void *context, int error, const struct sg_entry_view *view, const uint8_t *annex,
+                      size_t annex_size, const char *name) {
+    unsigned *n = context;
+    (void)view;
+    (void)annex;
+    (void)annex_size;
+    (void)name;
+    n[error != SAGGAR_OK]++;
+    return 0;
+}
+
+/* Ten thousand entries: each is listed, found and, when its time has come, collected. */
+static void test_ten_thousand(void **state) {
+    enum { MANY = 10000, EVERY = 100 };
+    struct box *b = *state;
+    unsigned n[2] = {0};
+    for (unsigned i = 0; i < MANY; i++) {
+        struct made m = make_entry(2000 + i, 0, SAGGAR_ARCH_ANY, 40);
+        char *path = slot_of(b->store, &m, 0), *slash = strrchr(path, '/');
+        *slash = '\0';
+        NEED(mkdir(path, 0700) == 0 || errno == EEXIST);
+        *slash = '/';
+        write_file(path, m.core, m.size);
+        set_age(path, i % 2 == 0 ? 90000 : 10);
+        free(path);
+        free(m.core);
+    }
+    assert_int_equal(b->tier->ops->each(b->tier, count_good, n), 0);
+    assert_int_equal(n[0], COUNT + MANY);
+    assert_int_equal(n[1], 0);
+    struct sg_gc_stats s = collect(b, SG_GC_UNBOUNDED, 50000, 3600, false);
+    assert_int_equal(s.entries, COUNT + MANY);
+    assert_int_equal(s.removed_entries, MANY / 2);
+    for (unsigned i = 0; i < MANY; i += EVERY - 1) {
+        struct made m = make_entry(2000 + i, 0, SAGGAR_ARCH_ANY, 40);
+        assert_int_equal(found(b->tier, &m), i % 2);
+        free(m.core);
+    }
+    s = collect(b, 0, SG_GC_UNBOUNDED, 3600, false);
+    assert_int_equal(s.removed_entries, COUNT + MANY / 2);
+}
+
 /* ---- Many at once
  * -------------------------------------------------------------------------------------------------- */
 
@@ -330,13 +409,61 @@ static void test_beside_writers(void **state) {
     assert_int_equal(s.litter, 0);
 }
 
+static int variants_worker(void *context) {
+    struct box *b = context;
+    struct made all[4];
+    struct sg_tier *tier;
+    NEED(sg_store_open(b->store, false, &tier) == SAGGAR_OK);
+    for (unsigned i = 0; i < 4; i++)
+        all[i] = make_entry(900, i, SAGGAR_ARCH_ANY, 3000);
+    for (unsigned i = 0; i < 200; i++) {
+        struct faults f;
+        NEED(publish(tier, &all[(i + (unsigned)getpid()) % 4]) == SAGGAR_OK);
+        find_good(tier, all[0].key, all, 4, &f);
+        NEED(f.n == 0); /* one that moves is never seen damaged */
+    }
+    for (unsigned i = 0; i < 4; i++)
+        free(all[i].core);
+    tier->ops->close(tier);
+    return 0;
+}
+
+/* Variants of one key come, go and move down at once. */
+static void test_variants_beside_writers(void **state) {
+    struct box *b = *state;
+    struct faults f;
+    struct made all[4];
+    pid_t children[3], gc = start(collector, b);
+    for (unsigned i = 0; i < 3; i++)
+        children[i] = start(variants_worker, b);
+    assert_int_equal(wait_all(children, 3), 0);
+    kill(gc, SIGTERM);
+    waitpid(gc, NULL, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        all[i] = make_entry(900, i, SAGGAR_ARCH_ANY, 3000);
+        assert_int_equal(publish(b->tier, &all[i]), SAGGAR_OK);
+    }
+    assert_true(find_good(b->tier, all[0].key, all, 4, &f) >= 4);
+    for (unsigned i = 0; i < 4; i++)
+        free(all[i].core);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_nothing_to_do),  TEST(test_size_bound),     TEST(test_age_bound),
-        TEST(test_clock_set_back), TEST(test_litter),         TEST(test_automatic),
-        TEST(test_many_writers),   TEST(test_beside_writers), cmocka_unit_test(test_sizes),
+        TEST(test_nothing_to_do),
+        TEST(test_size_bound),
+        TEST(test_age_bound),
+        TEST(test_ten_thousand),
+        TEST(test_variants_beside_writers),
+        TEST(test_variants),
+        TEST(test_clock_set_back),
+        TEST(test_litter),
+        TEST(test_automatic),
+        TEST(test_many_writers),
+        TEST(test_beside_writers),
+        cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -301,6 +301,48 @@ static void test_discard(void **state) {
     free(path);
 }
 
+/* A bad file that goes hides no variant behind it, whether a reader or a publisher takes it away. */
+static void test_no_holes(void **state) {
+    struct box *b = *state;
+    struct made all[4];
+    struct faults f;
+    struct sg_candidate out[SAGGAR_MAX_SLOTS];
+    unsigned n;
+    char *first = slot_of(b->store, &b->m, 0), *last = slot_of(b->store, &b->m, 3);
+    for (unsigned i = 0; i < 4; i++) {
+        all[i] = make_entry(1, i, SAGGAR_ARCH_ANY, 500);
+        assert_int_equal(publish(b->tier, &all[i]), SAGGAR_OK);
+    }
+    assert_int_equal(b->tier->ops->find(b->tier, b->m.key, out, &n, NULL, NULL), SAGGAR_OK);
+    assert_int_equal(n, 4);
+    b->tier->ops->discard(&out[0]);
+    for (unsigned i = 0; i < n; i++)
+        b->tier->ops->release(&out[i]);
+    assert_int_equal(find_good(b->tier, b->m.key, all, 4, &f), 3);
+    assert_int_equal(publish(b->tier, &all[0]), SAGGAR_OK);
+    assert_int_equal(find_good(b->tier, b->m.key, all, 4, &f), 4);
+    write_file(first, "hello", 5);
+    assert_int_equal(find_good(b->tier, b->m.key, all, 4, &f), 3);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(publish(b->tier, &all[i]), SAGGAR_OK);
+    assert_int_equal(find_good(b->tier, b->m.key, all, 4, &f), 4);
+    assert_int_equal(access(last, F_OK), 0);
+    last[strlen(last) - 1] = '4';
+    assert_int_equal(access(last, F_OK), -1); /* no variant twice */
+    /* Sixteen bad files. */
+    for (unsigned i = 0; i < SAGGAR_MAX_SLOTS; i++) {
+        first[strlen(first) - 1] = "0123456789abcdef"[i];
+        write_file(first, "hello", 5);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(publish(b->tier, &all[i]), SAGGAR_OK);
+    assert_int_equal(find_good(b->tier, b->m.key, all, 4, &f), 4);
+    for (unsigned i = 0; i < 4; i++)
+        free(all[i].core);
+    free(first);
+    free(last);
+}
+
 static void test_removed_in_use(void **state) {
     struct box *b = *state;
     struct sg_candidate out[SAGGAR_MAX_SLOTS];
@@ -319,7 +361,7 @@ static void test_removed_in_use(void **state) {
 /* ---- Stores that cannot be used
  * ------------------------------------------------------------------------------------ */
 
-static void expect_off(const char *path, const char *note) {
+static void expect_off(const char *path, const char *note, int error) {
     struct made m = make_entry(1, 0, SAGGAR_ARCH_ANY, 50);
     struct sg_tier *tier = open_store(path);
     unsigned n[3] = {0};
@@ -327,7 +369,7 @@ static void expect_off(const char *path, const char *note) {
     if (strstr(tier->note, note) == NULL)
         fail_msg("note: %s", tier->note);
     assert_int_equal(found(tier, &m), 0);
-    assert_int_not_equal(publish(tier, &m), SAGGAR_OK);
+    assert_int_equal(publish(tier, &m), error);
     assert_int_equal(tier->ops->each(tier, count_each, n), 0);
     tier->ops->close(tier);
     free(m.core);
@@ -338,11 +380,11 @@ static void test_unusable(void **state) {
     char *path = join(b->folder, "x"), *inside = join(b->folder, "x/store"), *target = join(b->folder, "y");
     struct sg_tier *tier;
     write_file(path, "a file", 6);
-    expect_off(path, "not a directory");
-    expect_off(inside, "");
+    expect_off(path, "not a directory", SAGGAR_EINVAL);
+    expect_off(inside, "", SAGGAR_EINVAL);
     unlink(path);
     assert_int_equal(symlink(target, path), 0);
-    expect_off(path, "link that leads nowhere");
+    expect_off(path, "link that leads nowhere", SAGGAR_EINVAL);
     assert_int_equal(mkdir(target, 0700), 0);
     tier = open_store(path); /* a link to something trusted */
     assert_true(tier->active);
@@ -350,13 +392,13 @@ static void test_unusable(void **state) {
     assert_int_equal(found(tier, &b->m), 1);
     tier->ops->close(tier);
     chmod(target, 0777);
-    expect_off(path, "");
-    expect_off(target, "");
-    expect_off(inside, ""); /* nor can one be made there */
+    expect_off(path, "", SAGGAR_EUNTRUSTED);
+    expect_off(target, "", SAGGAR_EUNTRUSTED);
+    expect_off(inside, "", SAGGAR_EUNTRUSTED); /* nor can one be made there */
     assert_int_equal(count_names(target, "store"), 0);
     chmod(target, 0700);
     chmod(b->folder, 0777);
-    expect_off(target, "");
+    expect_off(target, "", SAGGAR_EUNTRUSTED);
     chmod(b->folder, 0700);
     assert_int_equal(sg_store_open(b->store, true, &tier), SAGGAR_OK);
     assert_int_equal(publish(tier, &b->m), SAGGAR_EREADONLY);
@@ -365,7 +407,7 @@ static void test_unusable(void **state) {
     memset(longest, 'a', 4089);
     longest[0] = '/';
     longest[4089] = '\0';
-    expect_off(longest, "too long");
+    expect_off(longest, "too long", SAGGAR_ELIMIT);
     free(longest);
     free(path);
     free(inside);
@@ -402,10 +444,16 @@ static int lock_out(void *context) {
     chmod(folder, 0);
     NEED(find_good(tier, b->m.key, &b->m, 1, &f) == 0 && f.n == 1 && f.last == SAGGAR_REASON_IO);
     chmod(folder, 0700);
+    NEED(publish(tier, &other) == SAGGAR_OK);
+    char *first = slot_of(b->store, &b->m, 0);
+    chmod(first, 0); /* one file that cannot be read does not hide its neighbour */
+    NEED(find_good(tier, b->m.key, &other, 1, &f) == 1 && f.n == 1 && f.last == SAGGAR_REASON_IO);
+    chmod(first, 0600);
     tier->ops->close(tier);
     chmod(b->store, 0);
     tier = open_store(b->store);
     NEED(!tier->active && strstr(tier->note, "permission") != NULL);
+    NEED(publish(tier, &b->m) == SAGGAR_EACCESS);
     tier->ops->close(tier);
     chmod(b->store, 0700);
     return 0;
@@ -572,15 +620,12 @@ static void test_read_only_disk(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_publish_and_find), TEST(test_annex),
-        TEST(test_sixteen_slots),    TEST(test_damage),
-        TEST(test_wrong_name),       TEST(test_foreign_files),
-        TEST(test_newer_version),    TEST(test_discard),
-        TEST(test_removed_in_use),   TEST(test_unusable),
-        TEST(test_home_gets_no_tag), TEST(test_no_permission),
-        TEST(test_links_refused),    TEST(test_pause),
-        TEST(test_file_size_limit),  TEST(test_full_disk),
-        TEST(test_read_only_disk),
+        TEST(test_publish_and_find), TEST(test_annex),         TEST(test_sixteen_slots),
+        TEST(test_damage),           TEST(test_wrong_name),    TEST(test_foreign_files),
+        TEST(test_newer_version),    TEST(test_discard),       TEST(test_no_holes),
+        TEST(test_removed_in_use),   TEST(test_unusable),      TEST(test_home_gets_no_tag),
+        TEST(test_no_permission),    TEST(test_links_refused), TEST(test_pause),
+        TEST(test_file_size_limit),  TEST(test_full_disk),     TEST(test_read_only_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Trail files: what is written is read back, whatever ends the process. */
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include "../base/check.h"
 #include "base/bytes.h"
 #include "child.h"
+#include "trail/segment.h"
 #include "trail/trail.h"
 
 static char dir[256];
@@ -88,6 +90,16 @@ static void record_value(unsigned flags, uint64_t value) {
     saggar_trail_event event = {
         .event = SAGGAR_EVENT_HIT, .flags = flags, .value = value, .group = "c:m:f", .detail = "tier"};
     saggar_trail_record(&event);
+}
+
+static int count_files(void) {
+    struct dirent *entry;
+    int n = 0;
+    DIR *d = opendir(dir);
+    while ((entry = readdir(d)) != NULL)
+        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(d);
+    return n;
 }
 
 /* ---- Cases ---- */
@@ -333,6 +345,33 @@ static int second_fails(void *arg) {
     return 0;
 }
 
+static int killed_at(void *call) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)*(int *)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        return 77;
+    record_value(0, 0);
+    return 0;
+}
+
+/* A process that is killed while it makes its first file has recorded nothing, and its trail is whole. */
+static void test_killed_while_it_is_made(void **state) {
+    (void)state;
+    int calls[] = {SYS_fallocate, SYS_renameat2};
+    for (size_t i = 0; i < 2; i++) {
+        struct seen s;
+        assert_int_equal(child_run(killed_at, &calls[i]), -SIGSYS);
+        read_dir(&s);
+        assert_int_equal(s.files, 0);
+    }
+}
+
 static void test_lost(void **state) {
     (void)state;
     struct seen s;
@@ -342,6 +381,38 @@ static void test_lost(void **state) {
     assert_int_equal(s.bad, 1);
     assert_true(s.lost > 0);
     assert_int_equal(s.events + s.lost, 10000);
+}
+
+/* No process fills a disk with its trail. */
+static void test_bounded(void **state) {
+    (void)state;
+    struct sg_segment segment;
+    uint32_t seq = SG_TRAIL_FILES_MAX - 1;
+    assert_true(sg_segment_open(&segment, dir, &seq, 0));
+    assert_int_equal(seq, SG_TRAIL_FILES_MAX - 1);
+    sg_segment_drop(&segment);
+    assert_false(
+        sg_segment_open(&segment, dir, &seq, 0)); /* that name is taken, and the next is one too many */
+    assert_int_equal(count_files(), 1);
+}
+
+static int not_ours(void *arg) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        return 77;
+    return write_many(arg);
+}
+
+/* Another user's directory: the program goes on, the counters count, nothing is written. */
+static void test_no_permission(void **state) {
+    (void)state;
+    uint64_t n = 100;
+    assert_int_equal(chmod(dir, 0555), 0);
+    int result = child_run(not_ours, &n);
+    chmod(dir, 0700);
+    if (result == 77)
+        skip();
+    assert_int_equal(result, 0);
+    assert_int_equal(count_files(), 0);
 }
 
 static void test_no_directory(void **state) {
@@ -438,10 +509,22 @@ int main(int argc, char **argv) {
     }
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_members),   CASE(test_fork),         CASE(test_segments),        CASE(test_kill),
-        CASE(test_threads),   CASE(test_no_space),     CASE(test_no_system_calls), CASE(test_lost),
-        CASE(test_full_disk), CASE(test_no_directory), CASE(test_damage),          CASE(test_after_close),
+        CASE(test_members),
+        CASE(test_fork),
+        CASE(test_segments),
+        CASE(test_kill),
+        CASE(test_threads),
+        CASE(test_no_space),
+        CASE(test_no_system_calls),
+        CASE(test_lost),
+        CASE(test_full_disk),
+        CASE(test_no_directory),
+        CASE(test_no_permission),
+        CASE(test_bounded),
+        CASE(test_damage),
+        CASE(test_after_close),
         CASE(test_exec),
+        CASE(test_killed_while_it_is_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
