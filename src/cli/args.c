@@ -42,6 +42,8 @@ static bool number(const char *text, double *value, const char **rest) {
     if ((text[0] < '0' || text[0] > '9') && text[0] != '.')
         return false;
     errno = 0;
+    if (text[strspn(text, "0123456789.")] == 'x' || text[strspn(text, "0123456789.")] == 'X')
+        return false; /* strtod() takes hexadecimal digits too */
     *value = strtod(text, &end);
     *rest = end;
     return errno == 0 && end != text && *value >= 0 && *value < 9e18;
@@ -138,8 +140,8 @@ static const struct cli_option *find_letter(char letter) {
     return NULL;
 }
 
-/* One option at argv[*i]; takes its value from the next word if it must. */
-static int option(char **argv, int argc, int *i) {
+/* One option at argv[*i]; takes its value from the next word if it must. `late`: it stands after a name. */
+static int option(char **argv, int argc, int *i, bool late) {
     const char *word = argv[*i], *value = NULL;
     const struct cli_option *o;
     if (word[1] == '-') {
@@ -151,6 +153,11 @@ static int option(char **argv, int argc, int *i) {
         o = find_letter(word[1]);
         value = word[2] != '\0' ? word + 2 : NULL;
     }
+    if (o == NULL && late && current->tail == CLI_TAIL_OPTIONAL)
+        return cli_fail(
+            "unknown option %s; an option of the command: quote the whole command, or write: saggar "
+            "%s -- COMMAND %s",
+            word, current->name, word);
     if (o == NULL)
         return cli_fail("unknown option %s; `saggar %s --help` lists what there is", word, current->name);
     if (o->kind == CLI_FLAG && value != NULL)
@@ -167,22 +174,35 @@ static int option(char **argv, int argc, int *i) {
 
 static int check(const struct cli_args *args) {
     const char *name = current->name;
-    if (current->tail == CLI_TAIL_REQUIRED && args->command == NULL) {
-        if (args->n > 0)
-            return cli_fail("`--` is missing before the command; write: saggar %s -- %s%s", name,
-                            args->names[0], args->n > 1 ? " ..." : "");
+    if (current->tail == CLI_TAIL_REQUIRED && args->command == NULL)
         return cli_fail("no command; write: saggar %s -- COMMAND", name);
-    }
     if (current->tail == CLI_TAIL_NONE && args->command != NULL)
         return cli_fail("takes no command after `--`; see saggar %s --help", name);
     if (args->command != NULL && args->command[0] == NULL)
         return cli_fail("no command after `--`; write: saggar %s -- COMMAND", name);
+    if (args->command != NULL && args->command[0][0] == '-')
+        return cli_fail("%s after `--` is no command; options of saggar %s stand before `--`",
+                        args->command[0], name);
     if (args->n > current->max)
-        return cli_fail("unexpected argument %s%s", args->names[current->max],
-                        current->tail == CLI_TAIL_REQUIRED ? ": the command stands after `--`" : "");
+        return cli_fail("unexpected argument %s; usage: saggar %s %s", args->names[current->max], name,
+                        current->usage);
     if (args->n < current->min)
         return cli_fail("an argument is missing; usage: saggar %s %s", name, current->usage);
     return 0;
+}
+
+/* A word where only options and `--` may stand: the command line as it was most likely meant. */
+static int missing_dashes(int argc, char **argv, int at) {
+    char *before = out_strdup("");
+    for (int i = 1; i < at; i++) {
+        char *more = out_format("%s %s", before, argv[i]);
+        free(before);
+        before = more;
+    }
+    int status = cli_fail("`--` is missing before the command; write: saggar %s%s -- %s%s", current->name,
+                          before, argv[at], at + 1 < argc ? " ..." : "");
+    free(before);
+    return status;
 }
 
 /* Takes argv apart; a status of -1 says that --help was printed. */
@@ -197,9 +217,13 @@ static int parse(int argc, char **argv, struct cli_args *args) {
             return -1;
         }
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            int status = option(argv, argc, &i);
+            int status = option(argv, argc, &i, args->n > 0);
             if (status != 0)
                 return status;
+        } else if (current->tail == CLI_TAIL_REQUIRED) {
+            return missing_dashes(argc, argv, i);
+        } else if (argv[i][0] == '\0') {
+            return cli_fail("an empty argument; usage: saggar %s %s", current->name, current->usage);
         } else {
             args->names[args->n++] = argv[i];
         }

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SG_EXIT_OK = 0, SG_EXIT_FOUND = 1, SG_EXIT_USAGE = 2 };
+/* OUTPUT: what was to be printed could not be written; it wins over every other status but that of `run`. */
+enum { SG_EXIT_OK = 0, SG_EXIT_FOUND = 1, SG_EXIT_USAGE = 2, SG_EXIT_OUTPUT = 6 };
 
 enum cli_kind {
     CLI_FLAG,  /* bool: no value */
@@ -68,6 +69,8 @@ struct cli_command {
 /* The end of each option table. */
 #define CLI_OPTIONS_END                                                                                      \
     { 0, NULL, NULL, CLI_FLAG, NULL, NULL }
+#define CLI_EXIT_OUTPUT                                                                                      \
+    { SG_EXIT_OUTPUT, "what was to be printed could not be written" }
 #define CLI_EXITS_END                                                                                        \
     { -1, NULL }
 
@@ -88,7 +91,7 @@ void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool cli_parse_size(const char *text, uint64_t *out);
 bool cli_parse_age(const char *text, int64_t *out);
 
-extern const struct cli_command cli_run, cli_warm, cli_bake, cli_verify, cli_why, cli_ls, cli_show, cli_stat,
-    cli_check, cli_gc, cli_doctor, cli_host;
+extern const struct cli_command cli_run, cli_warm, cli_bake, cli_verify, cli_audit, cli_why, cli_ls, cli_show,
+    cli_stat, cli_check, cli_gc, cli_doctor, cli_host;
 
 #endif

@@ -43,8 +43,10 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "written"},
-    {1, "written without a damaged entry; or there was nothing to write"},
-    {2, "wrong usage, no trail, or a file that cannot be read or written"},
+    {1, "written without an entry that is damaged, untrusted or made by a newer Saggar; or there was nothing "
+        "to write"},
+    {2, "wrong usage, no trail, or a tier or file that is untrusted or cannot be read or written"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 
@@ -53,7 +55,7 @@ struct baking {
     struct cli_keys used, found;
     struct progress progress;
     const char *tier;
-    uint64_t taken, unused, unmatched, damaged;
+    uint64_t taken, unused, unmatched, damaged, untrusted;
     int error;
 };
 
@@ -88,8 +90,11 @@ static int read_used(const struct cli_source *list, size_t n, const char *defaul
 
 static void add_damaged(struct baking *b, const char *what, int error) {
     progress_clear(&b->progress);
-    cli_note("%s: left out: %s", what, saggar_strerror(error));
-    b->damaged++;
+    cli_note("%s: left out: %s", what, cli_trouble(error));
+    if (error == SAGGAR_EUNTRUSTED)
+        b->untrusted++;
+    else
+        b->damaged++;
 }
 
 static int add_entry(struct baking *b, const struct sg_entry_view *view, const char *file) {
@@ -184,7 +189,8 @@ static int report_json(const struct baking *b, const char *path, uint64_t entrie
         const char *name;
         uint64_t value;
     } rows[] = {{"entries", entries},        {"bytes", bytes},        {"unused", b->unused},
-                {"unmatched", b->unmatched}, {"missing", missing(b)}, {"damaged", b->damaged}};
+                {"unmatched", b->unmatched}, {"missing", missing(b)}, {"damaged", b->damaged},
+                {"untrusted", b->untrusted}};
     struct sg_json j;
     sg_json_file(&j, stdout, 2);
     sg_json_object(&j);
@@ -216,10 +222,13 @@ static void report(const struct baking *b, const char *path, uint64_t entries, u
     if (b->unmatched > 0)
         printf("left out: %llu that --group does not match\n", (unsigned long long)b->unmatched);
     if (b->damaged > 0)
-        printf("left out: %llu that are damaged\n", (unsigned long long)b->damaged);
+        printf("left out: %llu damaged, or made by a newer Saggar\n", (unsigned long long)b->damaged);
+    if (b->untrusted > 0)
+        printf("left out: %llu untrusted\n", (unsigned long long)b->untrusted);
     size_t n = missing(b);
     if (n > 0 && groups.n == 0)
-        printf("not there: %zu that were used and are in no source (not stored, or collected since)\n", n);
+        printf("not there: %zu that %s in no source (not stored, or collected since)\n", n,
+               n == 1 ? "was used and is" : "were used and are");
 }
 
 static int write_image(struct baking *b, const char *path) {
@@ -248,7 +257,7 @@ static int write_image(struct baking *b, const char *path) {
         status = report_json(b, path, entries, (uint64_t)st.st_size, sha256);
     else
         report(b, path, entries, (uint64_t)st.st_size, sha256);
-    return b->damaged > 0 ? SG_EXIT_FOUND : status;
+    return b->damaged + b->untrusted > 0 ? SG_EXIT_FOUND : status;
 }
 
 static int bake(struct baking *b, const struct cli_source *list, size_t n, const char *default_store) {

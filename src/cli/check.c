@@ -1,16 +1,19 @@
 /* saggar check: every digest of stores and images. Nothing is changed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "cli/args.h"
 #include "cli/out.h"
 #include "cli/progress.h"
 #include "cli/tiers.h"
 #include "image/image.h"
+#include "store/store.h"
 
 static const char *store;
 static bool json;
@@ -23,8 +26,9 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "every digest agrees"},
-    {1, "something is damaged; each finding is one line"},
+    {1, "something is damaged, or needs a newer Saggar; each finding is one line"},
     {2, "wrong usage, or a file that cannot be read"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 
@@ -37,6 +41,8 @@ struct checking {
 
 static void report(struct checking *c, const char *where, int error, const uint8_t *key, const char *what) {
     char hex[65] = "";
+    if (error == SAGGAR_EVERSION || error == SAGGAR_EUNKNOWN) /* no damage */
+        what = "a newer Saggar is needed";
     if (key != NULL)
         sg_hex(hex, key, 32);
     c->findings++;
@@ -84,8 +90,29 @@ static int on_store(void *context, int error, const struct sg_entry_view *view, 
             report(c, name, error, view->key, saggar_strerror(error));
     } else {
         report(c, name, error, NULL,
-               error == SAGGAR_EINVAL ? saggar_reason_text(SAGGAR_REASON_WRONG_KEY) : saggar_strerror(error));
+               error == SAGGAR_EUNTRUSTED || error == SAGGAR_EINVAL ? cli_trouble(error)
+                                                                    : saggar_strerror(error));
     }
+    return 0;
+}
+
+/* A file of a store, by itself. */
+static int check_entry(struct checking *c) {
+    struct sg_entry_view view;
+    unsigned char *data;
+    size_t size;
+    uint8_t key[SAGGAR_KEY_SIZE];
+    unsigned slot;
+    char *real = realpath(c->path, NULL); /* links are followed */
+    const char *path = real != NULL ? real : c->path, *slash = strrchr(path, '/');
+    bool named = sg_store_name_parse(slash != NULL ? slash + 1 : path, key, &slot);
+    int err = sg_read_all_at(AT_FDCWD, path, (size_t)9 << 30, &data, &size, NULL);
+    free(real);
+    if (err != SAGGAR_OK)
+        return cli_fail("%s: %s", c->path, saggar_strerror(err));
+    err = sg_entry_open(data, size, named ? key : NULL, &view);
+    on_store(c, err, err == SAGGAR_OK ? &view : NULL, NULL, 0, c->path);
+    free(data);
     return 0;
 }
 
@@ -107,7 +134,7 @@ static int check_named(struct checking *c, const char *path) {
     struct cli_source source;
     c->path = path;
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        return check_image(c);
+        return cli_is_entry(path) ? check_entry(c) : check_image(c);
     int status = cli_source_open(path, &source);
     if (status != 0)
         return status;
@@ -117,43 +144,51 @@ static int check_named(struct checking *c, const char *path) {
 }
 
 static int check_all(struct checking *c, const struct cli_args *args) {
-    struct cli_source *list;
-    size_t n;
+    struct sg_settings settings = {0};
+    struct sg_stack stack = {0};
     int status = 0;
     for (size_t i = 0; i < args->n && status == 0; i++)
         status = check_named(c, args->names[i]);
     if (args->n > 0)
         return status;
-    status = cli_sources(args, store, true, &list, &n);
-    for (size_t i = 0; status == 0 && i < n; i++) {
-        if (list[i].tier != NULL)
-            status = check_named(c, list[i].path);
+    status = cli_stack(store, NULL, &settings, &stack);
+    for (unsigned i = 0; status == 0 && i < stack.n; i++) {
+        const struct sg_slot *slot = &stack.slots[i];
+        const char *path = slot->tier != NULL ? slot->tier->path : slot->path;
+        bool image = strcmp(slot->kind, "image") == 0;
+        if (image || access(path, F_OK) == 0) /* one that is off may be damaged */
+            status = check_named(c, path);
+        else if (slot->tier == NULL || !slot->tier->active)
+            cli_note_off(slot);
     }
-    cli_sources_free(list, n);
+    if (status == 0 || stack.slots != NULL) {
+        sg_stack_close(&stack);
+        sg_settings_free(&settings);
+    }
     return status;
 }
 
 static int run(const struct cli_args *args) {
     struct checking c = {0};
     char size[OUT_UNIT];
+    struct out_held held;
     progress_begin(&c.progress);
-    if (json) {
-        sg_json_file(&c.json, stdout, 2);
-        sg_json_object(&c.json);
-        sg_json_key(&c.json, "findings");
-        sg_json_array(&c.json);
-    }
+    out_hold(&held);
+    sg_json_file(&c.json, held.file, 2);
+    sg_json_object(&c.json);
+    sg_json_key(&c.json, "findings");
+    sg_json_array(&c.json);
     int status = check_all(&c, args);
     progress_clear(&c.progress);
-    if (json) {
-        sg_json_array_end(&c.json);
-        sg_json_key(&c.json, "entries");
-        sg_json_uint(&c.json, c.entries);
-        sg_json_key(&c.json, "bytes");
-        sg_json_uint(&c.json, c.bytes);
-        sg_json_object_end(&c.json);
-        out_json_end(&c.json);
-    } else if (status == 0) {
+    sg_json_array_end(&c.json);
+    sg_json_key(&c.json, "entries");
+    sg_json_uint(&c.json, c.entries);
+    sg_json_key(&c.json, "bytes");
+    sg_json_uint(&c.json, c.bytes);
+    sg_json_object_end(&c.json);
+    out_json_end(&c.json);
+    out_release(&held, json && status == 0);
+    if (status == 0 && !json) {
         char *count = out_count(c.entries, "entry", "entries");
         char *findings = c.findings == 0 ? out_strdup("every digest agrees")
                                          : out_count(c.findings, "finding", "findings");
@@ -168,12 +203,13 @@ static int run(const struct cli_args *args) {
 
 const struct cli_command cli_check = {
     .name = "check",
-    .usage = "[OPTIONS] [IMAGE|STORE]...",
+    .usage = "[OPTIONS] [IMAGE|STORE|ENTRY]...",
     .summary = "verify every digest of stores and images",
     .about =
         "Reads everything and verifies every digest, length, order and padding. Prints one line for each "
         "finding. Nothing is changed: a damaged entry is passed over when it is met, and the next publish "
-        "replaces it. Without a path: every tier that is active.",
+        "replaces it. Without a path: every tier of the environment. A single file of a store is checked "
+        "too.",
     .example = "saggar check model.saggar",
     .options = options,
     .exits = exits,

@@ -1,23 +1,21 @@
 /* saggar doctor: what is active here, and what is wrong. Changes nothing. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "cli/args.h"
 #include "cli/kept.h"
 #include "cli/out.h"
-#include "cli/proc.h"
+#include "cli/place.h"
+#include "cli/python.h"
 #include "cli/tiers.h"
 #include "isa/host.h"
 #include "saggar/saggar.h"
 #include "store/store.h"
+#include "trust/trust.h"
 
 static const char *python;
 static bool json, no_python;
@@ -31,13 +29,10 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_exit exits[] = {
-    {0, "nothing is wrong"},
-    {1, "something is wrong; it is marked with `!`"},
-    {2, "wrong usage"},
+    {0, "nothing is wrong"}, {1, "something is wrong; it is marked with `!`"},
+    {2, "wrong usage"},      CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
-
-enum { ANSWER_MAX = 1 << 20, ANSWER_SECONDS = 120 };
 
 struct doctor {
     struct sg_json json;
@@ -93,14 +88,33 @@ static bool search_ok(const char *value) {
     return strcmp(value, "none") == 0;
 }
 
+/* As programs read it: seconds, up to three decimals. */
 static bool wait_ok(const char *value) {
-    return value[strspn(value, "0123456789.")] == '\0' && value[0] != '.';
+    size_t whole = strspn(value, "0123456789"), decimals = 0;
+    if (whole == 0 || strtod(value, NULL) > 1e6)
+        return false;
+    if (value[whole] == '.')
+        decimals = 1 + strspn(value + whole + 1, "0123456789");
+    return decimals <= 4 && value[whole + decimals] == '\0';
 }
 
 static bool target_ok(const char *value) {
-    saggar_features f;
+    char why[200];
     (void)value;
-    return saggar_host_features(&f) == SAGGAR_OK;
+    return !cli_target_wrong(why, sizeof why);
+}
+
+static bool absolute_ok(const char *value) {
+    return value[0] == '/';
+}
+
+/* `run`, `warm` and `verify` set it to a place below the state directory, or where their --trail says. */
+static bool trail_ok(const char *value) {
+    char *state = cli_state_dir();
+    size_t n = state != NULL ? strlen(state) : 0;
+    bool ours = n > 0 && strncmp(value, state, n) == 0 && strncmp(value + n, "/trails/", 8) == 0;
+    free(state);
+    return ours;
 }
 
 static bool any_ok(const char *value) {
@@ -113,15 +127,17 @@ static const struct variable {
     bool (*ok)(const char *value);
     const char *wrong;
 } variables[] = {
-    {"SAGGAR_MODE", mode_ok, "not one of off, use, require"},
-    {"SAGGAR_DIR", any_ok, ""},
-    {"SAGGAR_SIZE", size_ok, "not a size, as 5G"},
+    {"SAGGAR_MODE", mode_ok, "not one of off, use, require; programs switch the cache off"},
+    {"SAGGAR_DIR", absolute_ok, "not an absolute path: every working directory has a store of its own"},
+    {"SAGGAR_SIZE", size_ok, "not a size, as 5G; programs take 5G"},
     {"SAGGAR_IMAGE", any_ok, ""},
-    {"SAGGAR_IMAGE_PATH", search_ok, "the one known value is none"},
-    {"SAGGAR_TARGET", target_ok, "not a known target"},
+    {"SAGGAR_IMAGE_PATH", search_ok, "the one known value is none; programs switch the cache off"},
+    {"SAGGAR_TARGET", target_ok, "not a known target; programs switch the cache off"},
     {"SAGGAR_TRUST", any_ok, ""},
-    {"SAGGAR_TRAIL", any_ok, ""},
-    {"SAGGAR_WAIT", wait_ok, "not a number of seconds"},
+    {"SAGGAR_TRAIL", trail_ok,
+     "set by hand: trails pile up there, and `saggar why` does not see them; run, warm and verify set it "
+     "themselves"},
+    {"SAGGAR_WAIT", wait_ok, "not a number of seconds; programs switch the cache off"},
 };
 enum { VARIABLES = sizeof variables / sizeof variables[0] };
 
@@ -146,6 +162,23 @@ static void environment(struct doctor *d) {
         say(d, "environment", true, "SAGGAR_*", "none is set");
 }
 
+static void state(struct doctor *d) {
+    struct place place;
+    char *dir = cli_state_dir();
+    if (dir == NULL) {
+        say(d, "saggar", true, "state",
+            "none: HOME is not set, or belongs to another user; no trail is kept");
+        return;
+    }
+    place_look(dir, &place);
+    bool good = place.state == PLACE_GOOD;
+    say_new(d, "saggar", good, "state",
+            out_format("%s%s%s%s", dir, good ? "" : ": ", place_words(&place),
+                       good ? "" : ": no trail is kept and no miss is recorded"));
+    place_free(&place);
+    free(dir);
+}
+
 static void program(struct doctor *d) {
     char path[PATH_MAX];
     const char *mode = getenv("SAGGAR_MODE");
@@ -158,11 +191,9 @@ static void program(struct doctor *d) {
         off                               ? "off: nothing is cached"
         : mode != NULL && mode[0] != '\0' ? mode
                                           : "use");
-    char *state = cli_state_dir(), *last = cli_kept_last();
-    say(d, "saggar", true, "state",
-        state != NULL ? state : "none: HOME is not set, or belongs to another user");
+    char *last = cli_kept_last();
+    state(d);
     say(d, "saggar", true, "last trail", last != NULL ? last : "none");
-    free(state);
     free(last);
 }
 
@@ -170,111 +201,104 @@ static void host(struct doctor *d) {
     saggar_features active;
     unsigned more;
     uint8_t arch = (uint8_t)saggar_host_arch();
-    bool good = saggar_host_features(&active) == SAGGAR_OK;
+    char why[200];
+    bool wrong = cli_target_wrong(why, sizeof why);
+    saggar_host_features(&active);
     const char *level = cli_level(arch, &active, &more), *note = sg_host_note();
     char *names = NULL;
     say(d, "processor", true, "architecture", cli_arch_name(arch));
     say_new(d, "processor", true, "level", out_format("%s and %u features more", level, more));
     if (saggar_features_names((saggar_arch)arch, &active, &names) == SAGGAR_OK)
         say(d, "processor", true, "features", names);
-    if (note[0] != '\0')
-        say(d, "processor", good, "ceiling", note);
+    if (wrong)
+        say_new(
+            d, "processor", false, "ceiling",
+            out_format("SAGGAR_TARGET=%s: %s; programs switch the cache off", getenv("SAGGAR_TARGET"), why));
+    else if (note[0] != '\0')
+        say(d, "processor", true, "ceiling", note);
     free(names);
 }
 
 /* ---- Tiers ---- */
 
+/* What the library does with a store where it cannot write; *good: that is nothing to mend. */
+static char *store_text(const struct sg_slot *slot, bool images, bool *good) {
+    const char *path = slot->tier != NULL ? slot->tier->path : slot->path;
+    const char *note = slot->tier != NULL ? slot->tier->note : slot->note;
+    struct place place;
+    char *text;
+    *good = slot->tier != NULL && slot->tier->active;
+    if (!*good)
+        return out_format("%s%soff: %s: nothing of it is served, and nothing is stored", path,
+                          path[0] != '\0' ? ": " : "", note);
+    place_look(path, &place);
+    char *link = place.target != NULL ? out_format(": a link to %s, followed", place.target) : out_strdup("");
+    /* What was prepared elsewhere may well lie where nobody writes. */
+    *good = place.state == PLACE_GOOD || (place.state == PLACE_READ_ONLY && images);
+    if (place.state != PLACE_GOOD)
+        text = out_format("%s%s: %s (%s): %snothing is stored", path, link, place_words(&place), place.at,
+                          place.there ? "what is there is served, " : "it cannot be made, ");
+    else
+        text = out_format("%s%s%s", path, link, place.there ? "" : ": made when something is stored");
+    free(link);
+    place_free(&place);
+    return text;
+}
+
+static char *image_text(const struct sg_slot *slot) {
+    const struct sg_tier *tier = slot->tier;
+    struct sg_trust_verdict verdict;
+    if (tier == NULL || !tier->active) {
+        const char *path = tier != NULL ? tier->path : slot->path;
+        bool untrusted = sg_trust_check(path, NULL, &verdict) == SAGGAR_OK && !verdict.trusted;
+        return out_format("%s: off: %s%s%s", path, untrusted ? "untrusted: " : "",
+                          tier != NULL ? tier->note : slot->note,
+                          untrusted ? " (SAGGAR_TRUST=DIR overrides)" : "");
+    }
+    char *count = out_count(tier->entries, "entry", "entries");
+    char *text = out_format("%s: %s%s%s", tier->path, count, tier->note[0] != '\0' ? ": " : "", tier->note);
+    free(count);
+    return text;
+}
+
+static void stack(struct doctor *d, const struct sg_stack *stack) {
+    bool images = false;
+    for (unsigned i = 0; i < stack->n; i++) {
+        const struct sg_slot *s = &stack->slots[i];
+        bool good = s->tier != NULL && s->tier->active, image = strcmp(s->kind, "image") == 0;
+        char *text = image ? image_text(s) : store_text(s, images, &good);
+        images = images || (image && good);
+        say_new(d, "tiers", good, s->kind, text);
+    }
+    if (stack->n == 0)
+        say(d, "tiers", false, "none", "no image and no store");
+}
+
 static void tiers(struct doctor *d) {
     struct sg_settings settings;
-    struct sg_stack stack;
+    struct sg_stack opened;
     saggar_cache_options o;
     const char *what = NULL;
+    char why[200];
     saggar_cache_options_init(&o);
-    if (sg_settings_init(&o, &settings, &what) != SAGGAR_OK) {
+    int err = sg_settings_init(&o, &settings, &what);
+    if (err != SAGGAR_OK || cli_target_wrong(why, sizeof why)) {
         say_new(d, "tiers", false, "none",
-                out_format("%s has an unknown value", what != NULL ? what : "something"));
+                out_format("the cache is off: %s has an unknown value", err == SAGGAR_OK ? "SAGGAR_TARGET"
+                                                                        : what != NULL   ? what
+                                                                                         : "something"));
+        if (err == SAGGAR_OK)
+            sg_settings_free(&settings);
         return;
     }
-    if (sg_stack_open(&settings, d->prefix, false, &stack) == SAGGAR_OK) {
-        for (unsigned i = 0; i < stack.n; i++) {
-            const struct sg_slot *s = &stack.slots[i];
-            const char *path = s->tier != NULL ? s->tier->path : s->path;
-            const char *note = s->tier != NULL ? s->tier->note : s->note;
-            bool active = s->tier != NULL && s->tier->active;
-            char *count = strcmp(s->kind, "image") == 0 && active
-                              ? out_format(": %llu entries", (unsigned long long)s->tier->entries)
-                              : out_strdup("");
-            bool made = access(path, F_OK) == 0;
-            say_new(d, "tiers", active, s->kind,
-                    out_format("%s%s%s%s%s", path, count,
-                               active ? (made ? "" : ": made when something is stored") : ": off",
-                               note != NULL && note[0] != '\0' ? ": " : "", note != NULL ? note : ""));
-            free(count);
-        }
-        if (stack.n == 0)
-            say(d, "tiers", false, "none", "no image and no store");
-        sg_stack_close(&stack);
+    if (sg_stack_open(&settings, d->prefix, false, &opened) == SAGGAR_OK) {
+        stack(d, &opened);
+        sg_stack_close(&opened);
     }
     sg_settings_free(&settings);
 }
 
 /* ---- Python ---- */
-
-/* What the interpreter prints, with a final zero; false if it could not be started. */
-static bool ask(struct doctor *d, const char *path, int *status) {
-    static const char code[] = "import sys\n"
-                               "sys.path = [p for p in sys.path if p]\n"
-                               "print('prefix\\t' + sys.prefix, flush=True)\n"
-                               "import runpy\n"
-                               "runpy.run_module('saggar.doctor', run_name='__main__')\n";
-    const char *argv[] = {path, "-c", code, NULL};
-    int ends[2];
-    size_t n = 0;
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return false;
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    struct cli_spawn spawn = {(char *const *)(uintptr_t)argv, NULL, null, ends[1], ends[1], true};
-    pid_t pid = cli_spawn(&spawn);
-    int error = errno;
-    close(ends[1]);
-    if (null >= 0)
-        close(null);
-    d->answer = out_alloc(ANSWER_MAX + 1);
-    uint64_t end = sg_now_ns(CLOCK_MONOTONIC) + ANSWER_SECONDS * UINT64_C(1000000000);
-    while (pid > 0 && n < ANSWER_MAX) {
-        struct pollfd p = {.fd = ends[0], .events = POLLIN};
-        if (poll(&p, 1, 1000) == 0 && sg_now_ns(CLOCK_MONOTONIC) < end)
-            continue;
-        ssize_t r = p.revents != 0 ? read(ends[0], d->answer + n, ANSWER_MAX - n) : 0;
-        if (r <= 0)
-            break;
-        n += (size_t)r;
-    }
-    close(ends[0]);
-    if (pid > 0) {
-        if (sg_now_ns(CLOCK_MONOTONIC) >= end)
-            kill(-pid, SIGKILL);
-        while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-            continue;
-    }
-    errno = error;
-    return pid > 0;
-}
-
-static char *beside(void) {
-    static const char *const names[] = {"python3", "python"};
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(exe, '/');
-    for (size_t i = 0; slash != NULL && i < 2; i++) {
-        char *path = out_format("%.*s/%s", (int)(slash - exe), exe, names[i]);
-        if (access(path, X_OK) == 0)
-            return path;
-        free(path);
-    }
-    return out_strdup("python3");
-}
 
 /* The last line that says something: where a traceback ends. */
 static const char *last_line(char *text) {
@@ -314,9 +338,9 @@ static void put_answers(struct doctor *d, const char *path, int status) {
 }
 
 static void ask_python(struct doctor *d) {
-    char *path = python != NULL ? out_strdup(python) : beside();
+    char *path = python != NULL ? out_strdup(python) : python_beside();
     int status = 0;
-    bool started = ask(d, path, &status);
+    bool started = python_ask(path, &d->answer, &status);
     int error = errno;
     say_new(d, "python", started, "interpreter",
             started ? out_strdup(path) : out_format("%s: %s", path, strerror(error)));
@@ -358,11 +382,11 @@ const struct cli_command cli_doctor = {
     .name = "doctor",
     .usage = "[OPTIONS]",
     .summary = "say what is active here, and what is wrong",
-    .about =
-        "Prints the version, the mode, the environment with unknown values marked, the processor, the tiers "
-        "with "
-        "the reason where one is off, and what a Python says: whether the package and its import hook are "
-        "installed and in place, and which adapters are active.",
+    .about = "Prints the version, the mode, the environment with unknown values marked, the processor, the "
+             "tiers with "
+             "the reason where one is off or cannot be written to, and what a Python says: whether the "
+             "package and its import hook are "
+             "installed and in place, and which adapters are active.",
     .example = "saggar doctor --python /opt/venv/bin/python",
     .options = options,
     .exits = exits,

@@ -2,6 +2,7 @@
 #include "cli/events.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -85,11 +86,21 @@ static int on_file(void *context, int error, const struct sg_trail_process *proc
         return 0;
     }
     e->lost += process->lost;
-    process_of(e, process);
+    size_t at = process_of(e, process); /* may move them */
+    struct cli_process *p = &e->process[at];
+    uint64_t *opened = out_grow(&p->files, &p->n_files, sizeof *p->files);
+    *opened = process->opened;
+    p->closed = process->state == SG_TRAIL_CLOSED;
     return 0;
 }
 
+static bool is_start(const struct sg_trail_record *r) {
+    return r->event == SAGGAR_EVENT_ADAPTER && (r->flags & SAGGAR_FLAG_STARTING) != 0;
+}
+
 static void note_adapter(struct cli_process *p, const struct sg_trail_record *r) {
+    if (is_start(r))
+        return;
     if ((r->flags & SAGGAR_FLAG_ACTIVE) != 0) {
         p->active = true;
         char *more = p->adapters == NULL ? out_strdup(r->group) : out_format("%s, %s", p->adapters, r->group);
@@ -199,15 +210,33 @@ static void add_not_stored(struct cli_events *e, size_t process, const struct sg
     }
 }
 
-static void add_served(struct cli_events *e, const char *tier) {
+/* A path as the file system has it: Python writes a byte that is not UTF-8 as \udcXX. */
+static char *path_bytes(const char *text) {
+    char *path = out_strdup(text), *to = path;
+    for (const char *p = text; *p != '\0';) {
+        unsigned byte;
+        if (strncmp(p, "\\udc", 4) == 0 && sscanf(p + 4, "%2x", &byte) == 1 && byte >= 0x80) {
+            *to++ = (char)byte;
+            p += 6;
+        } else {
+            *to++ = *p++;
+        }
+    }
+    *to = '\0';
+    return path;
+}
+
+static void add_served(struct cli_events *e, const char *text) {
+    char *tier = path_bytes(text);
     for (size_t i = 0; i < e->tiers; i++) {
         if (strcmp(e->served[i].tier, tier) == 0) {
             e->served[i].hits++;
+            free(tier);
             return;
         }
     }
     struct cli_served *served = out_grow(&e->served, &e->tiers, sizeof *served);
-    *served = (struct cli_served){out_strdup(tier), 1};
+    *served = (struct cli_served){tier, 1};
 }
 
 static int on_event(void *context, const struct sg_trail_process *process, const struct sg_trail_record *r) {
@@ -217,6 +246,8 @@ static int on_event(void *context, const struct sg_trail_process *process, const
     size_t at = process_of(e, process);
     if ((unsigned)r->event < 16)
         e->counts[r->event]++;
+    e->process[at].importing = is_start(r) && (e->process[at].events == 0 || e->process[at].importing);
+    e->process[at].events++;
     switch (r->event) {
     case SAGGAR_EVENT_ADAPTER:
         note_adapter(&e->process[at], r);
@@ -267,6 +298,7 @@ void cli_events_free(struct cli_events *e) {
         free(e->process[i].inactive);
         free(e->process[i].adapters);
         free(e->process[i].name);
+        free(e->process[i].files);
     }
     for (size_t i = 0; i < e->compilations; i++) {
         free(e->compiled[i].group);

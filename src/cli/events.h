@@ -15,10 +15,14 @@ int cli_trails_read(const char *dir, const struct sg_trail_visitor *visitor);
 struct cli_process {
     uint32_t pid, ppid, origin;
     uint64_t start, opened;
-    bool active;    /* an adapter is active in it */
-    char *inactive; /* why an adapter turned itself off, NULL if none did */
-    char *adapters; /* names and versions, NULL if there are none */
-    char *name;     /* its command line, for people; not escaped */
+    bool active;     /* an adapter is active in it */
+    bool importing;  /* it began to import a compiler, and nothing came after that */
+    bool closed;     /* it ended its trail in good order */
+    char *inactive;  /* why an adapter turned itself off, NULL if none did */
+    char *adapters;  /* names and versions, NULL if there are none */
+    char *name;      /* its command line, for people; not escaped */
+    uint64_t *files; /* when each of its trail files was opened, nanoseconds since 1970 */
+    size_t n_files, events;
 };
 
 struct cli_compiled {

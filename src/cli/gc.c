@@ -26,6 +26,7 @@ static const struct cli_exit exits[] = {
     {0, "done, or there is no store"},
     {1, "something could not be removed"},
     {2, "wrong usage, or not a store"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 

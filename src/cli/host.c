@@ -13,7 +13,8 @@ static bool json;
 
 static const struct cli_option options[] = {
     {0, "check", "NAMES", CLI_TEXT, &names,
-     "whether code for this target runs here: x86-64-v3, haswell, native,-avx512f, avx2,fma"},
+     "whether code that is compiled for this target runs here: x86-64-v3, haswell, native,-avx512f, "
+     "avx2,fma"},
     {0, "json", NULL, CLI_FLAG, &json, "one object"},
     CLI_OPTIONS_END,
 };
@@ -21,9 +22,36 @@ static const struct cli_option options[] = {
 static const struct cli_exit exits[] = {
     {0, "done; with --check: it runs here"},
     {1, "with --check: a feature is missing"},
-    {2, "wrong usage, or a name that is not known"},
+    {2, "wrong usage, or a name that is not known (in SAGGAR_TARGET too)"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
+
+/*
+ * What code for the target can need: a model's or level's features less those that compilers use only where
+ * the source asks for them; one that is named in `text` itself is asked for.
+ */
+static void reduce(const char *text, saggar_features *set) {
+    saggar_arch arch = saggar_host_arch();
+    saggar_features asked = *set, base, named = {{0}};
+    saggar_features_parse(arch, NULL, NULL, &base, NULL);
+    while (*text != '\0') {
+        size_t n = strcspn(text, ",");
+        saggar_features one;
+        char *item = out_format("+%.*s", (int)(n - (*text == '+')), text + (*text == '+')), *unknown = NULL;
+        if (saggar_features_parse(arch, NULL, item, &one, &unknown) == SAGGAR_OK && unknown == NULL) {
+            sg_features_remove(&one, &base);
+            sg_features_add(&named, &one);
+        }
+        free(unknown);
+        free(item);
+        text += n + (text[n] == ',');
+    }
+    sg_features_keep(&asked, &named);
+    saggar_features_required(arch, SAGGAR_PROVENANCE_ASSUMED, &asked);
+    saggar_features_required(arch, SAGGAR_PROVENANCE_DECLARED, set);
+    sg_features_add(set, &asked);
+}
 
 /* A target as --check takes it: bare feature names are allowed too. */
 static int parse(const char *text, saggar_features *out) {
@@ -95,8 +123,7 @@ static int print(const saggar_features *active, const saggar_features *missing) 
             put_list(&j, "missing", lack);
         }
         sg_json_object_end(&j);
-        if (out_json_end(&j) != 0)
-            status = SG_EXIT_FOUND;
+        out_json_end(&j);
     } else if (names != NULL) {
         out_put(stdout, names);
         printf(": %s%s\n", status == 0 ? "runs here" : "does not run here; missing: ", lack);
@@ -116,12 +143,17 @@ static int print(const saggar_features *active, const saggar_features *missing) 
 static int run(const struct cli_args *args) {
     saggar_features active, wanted = {{0}};
     (void)args;
+    char why[200];
+    if (cli_target_wrong(why, sizeof why))
+        return cli_fail("SAGGAR_TARGET=%s: %s; programs switch the cache off: unset it, or mend it",
+                        getenv("SAGGAR_TARGET"), why);
     if (saggar_host_features(&active) != SAGGAR_OK)
-        cli_note("%s", sg_host_note());
+        return cli_fail("this processor is not known; nothing is cached here");
     if (names != NULL) {
         int status = parse(names, &wanted);
         if (status != 0)
             return status;
+        reduce(names, &wanted);
     }
     sg_features_remove(&wanted, &active);
     return out_finish(print(&active, &wanted));

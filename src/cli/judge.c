@@ -50,12 +50,20 @@ static void doubt(struct verdict *v, char *text) {
     *slot = text;
 }
 
-/* Whether an adapter reported from this process. */
+/*
+ * Whether an adapter reported from this program. A trail that only says that the import of a compiler began
+ * is a report too: the adapter says more before that import gives the compiler to anybody, so where nothing
+ * follows (the process was killed meanwhile, or became another program) nothing can have been compiled.
+ */
 static bool reported(const struct cli_events *e, const struct sample *s) {
     for (size_t i = 0; i < e->processes; i++) {
         const struct cli_process *p = &e->process[i];
-        if (p->start == s->start && (p->pid == (uint32_t)s->inner || p->pid == (uint32_t)s->pid))
-            return true;
+        if (p->start != s->start || (p->pid != (uint32_t)s->inner && p->pid != (uint32_t)s->pid))
+            continue;
+        for (size_t k = 0; k < p->n_files; k++) {
+            if (p->files[k] >= s->from && p->files[k] <= s->until)
+                return true;
+        }
     }
     return false;
 }
@@ -71,33 +79,63 @@ static bool covered(const struct verify_facts *f, size_t i) {
     return false;
 }
 
+static bool is_silent(const struct verify_facts *f, size_t i) {
+    return f->samples->item[i].compiler && !covered(f, i);
+}
+
 static void doubt_processes(struct verdict *v, const struct verify_facts *f) {
+    static const char *const how[] = {
+        [LACK_NOTHING] = "used the compiler without the adapter",
+        [LACK_TRAIL] =
+            "used the compiler and could not report: its environment was cleared, SAGGAR_TRAIL is not in it",
+        [LACK_MODE] = "used the compiler with SAGGAR_MODE=off"};
     for (size_t i = 0; i < f->samples->n; i++) {
         const struct sample *s = &f->samples->item[i];
-        if (s->compiler && !covered(f, i))
-            doubt(v,
-                  out_format("process %ld used the compiler without the adapter: %s", (long)s->pid, s->name));
+        if (is_silent(f, i) && !samples_is_fork(f->samples, i)) /* its parent stands for it */
+            doubt(v, out_format("process %ld %s: %s", (long)s->pid, how[s->lack], s->name));
     }
     for (size_t i = 0; i < f->events->processes; i++) {
         const struct cli_process *p = &f->events->process[i];
         if (p->inactive != NULL)
             doubt(v, out_format("process %u: the adapter is off: %s", p->pid, p->inactive));
+        if (p->importing && p->closed)
+            doubt(v, out_format(
+                         "process %u began to import a compiler, went on to its end, and did not report: %s",
+                         p->pid, p->name));
     }
+}
+
+/* A process that was silent is named by itself. */
+static void doubt_silence(struct verdict *v, const struct verify_facts *f) {
+    const struct cli_events *e = f->events;
+    bool any = e->unreadable > 0;
+    for (size_t i = 0; i < f->samples->n && !any; i++)
+        any = is_silent(f, i);
+    for (size_t i = 0; i < e->processes && !any; i++)
+        any = !e->process[i].importing;
+    if (!any)
+        doubt(v, out_format("no process reported: %s; `saggar doctor` says what is active",
+                            e->processes > 0 ? "none got to the end of importing a compiler"
+                                             : "none used a compiler with an active adapter"));
 }
 
 static void doubt_trails(struct verdict *v, const struct verify_facts *f) {
     const struct cli_events *e = f->events;
-    if (e->processes == 0 && e->files == 0)
-        doubt(v, out_strdup(
-                     "no process reported: none used a compiler with an active adapter; `saggar doctor` says "
-                     "what is active"));
-    if (e->lost > 0)
-        doubt(v, out_format("a trail is incomplete: %llu events could not be recorded",
-                            (unsigned long long)e->lost));
+    doubt_silence(v, f);
+    if (e->lost > 0) {
+        char *events = out_count(e->lost, "event", "events");
+        doubt(v, out_format("a trail is incomplete: %s could not be recorded%s%s", events,
+                            f->trouble ? ": " : "", f->trouble ? f->trouble : ""));
+        free(events);
+    }
     if (e->torn > 0)
-        doubt(v, out_format("a trail is incomplete: %zu files end in damaged bytes", e->torn));
+        doubt(v, out_format("a trail is incomplete: %zu %s in damaged bytes", e->torn,
+                            e->torn == 1 ? "file ends" : "files end"));
     if (e->unreadable > 0)
-        doubt(v, out_format("a trail is incomplete: %zu files cannot be read", e->unreadable));
+        doubt(v,
+              out_format("a trail is incomplete: %zu %s%s%s", e->unreadable,
+                         e->unreadable == 1 ? "file was not written whole" : "files were not written whole",
+                         f->trouble ? ": " : "", f->trouble ? f->trouble : ""));
     if (f->left != 0)
         doubt(v, out_format("process %ld was still running when the command had ended", (long)f->left));
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,29 +54,62 @@ static void write_about(const char *dir, const char *kind, const char *store, co
     char *path = out_format("%s/about", dir);
     FILE *file = fopen(path, "we");
     if (file != NULL) {
-        fprintf(file, "%s\n%s\n%s\n", kind, store == NULL ? "" : store, what);
+        fprintf(file, "%s\n", kind);
+        out_put(file, store == NULL ? "" : store);
+        fprintf(file, "\n%s\n", what);
         fclose(file);
     }
     free(path);
 }
 
-/* trails/<store>/<time>-<kind>-<pid>; NULL if it cannot be made. */
-static char *make_home(const char *store, const char *kind) {
-    char stamp[32];
+/* Why no file as large as a trail can be made in dir; 0: one can. A trail is allocated whole before it is
+ * used. */
+static int room_for_trail(const char *dir) {
+    struct rlimit limit;
+    char name[SG_TEMP_NAME_MAX];
+    int fd, error = 0, at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return errno;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < SG_TRAIL_SEGMENT) {
+        error = EFBIG; /* a write beyond it would end this process */
+    } else if (sg_temp_open(at, ".room-", name, &fd) != SAGGAR_OK) {
+        error = errno;
+    } else {
+        error = posix_fallocate(fd, 0, SG_TRAIL_SEGMENT);
+        unlinkat(at, name, 0);
+        close(fd);
+    }
+    close(at);
+    return error;
+}
+
+/* trails/<store>/<time>-<kind>-<pid>; NULL if it cannot be made or used, *why then says so (malloc'd). */
+static char *make_home(const char *store, const char *kind, char **why) {
+    char stamp[32] = "";
     struct tm tm;
     time_t now = time(NULL);
     char *above = store_dir(store), *home = NULL;
-    if (above == NULL || gmtime_r(&now, &tm) == NULL ||
-        strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &tm) == 0) {
-        free(above);
+    if (above == NULL) {
+        *why = out_strdup("there is no state directory: HOME is not set, or belongs to another user");
         return NULL;
     }
+    if (gmtime_r(&now, &tm) != NULL)
+        strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &tm);
     home = out_format("%s/%s-%s-%ld", above, stamp, kind, (long)getpid());
+    int error = sg_make_dirs(home, 0700) == SAGGAR_OK ? room_for_trail(home) : errno;
+    if (error != 0) {
+        *why = out_format("%s: %s", above, strerror(error));
+        rmdir(home);
+        free(home);
+        home = NULL;
+    }
     free(above);
-    if (sg_make_dirs(home, 0700) == SAGGAR_OK && access(home, W_OK | X_OK) == 0)
-        return home;
-    free(home);
-    return NULL;
+    return home;
+}
+
+char *cli_kept_trouble(const struct cli_kept *kept) {
+    int error = kept->work != NULL ? room_for_trail(kept->work) : 0;
+    return error == 0 ? NULL : out_format("%s: %s", kept->work, strerror(error));
 }
 
 static int use_wanted(const char *wanted, struct cli_kept *out) {
@@ -84,8 +118,9 @@ static int use_wanted(const char *wanted, struct cli_kept *out) {
         return cli_fail("--trail %s: could not be made: %s", wanted, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return cli_fail("--trail %s: not a directory", wanted);
-    if (access(wanted, W_OK | X_OK) != 0)
-        return cli_fail("--trail %s: %s", wanted, strerror(errno));
+    int error = access(wanted, W_OK | X_OK) != 0 ? errno : room_for_trail(wanted);
+    if (error != 0)
+        return cli_fail("--trail %s: trails cannot be written there: %s", wanted, strerror(error));
     out->work = realpath(wanted, NULL);
     if (out->work == NULL)
         return cli_fail("--trail %s: %s", wanted, strerror(errno));
@@ -101,7 +136,7 @@ int cli_kept_begin(const char *store, const char *kind, const char *wanted, cons
         if (status != 0)
             return status;
     }
-    out->home = make_home(store, kind);
+    out->home = make_home(store, kind, &out->unkept);
     if (out->home != NULL)
         write_about(out->home, kind, store, what);
     if (out->work == NULL && out->home != NULL)
@@ -114,6 +149,22 @@ int cli_kept_begin(const char *store, const char *kind, const char *wanted, cons
         return 0;
     return cli_fail("no directory for the trail can be made: %s; set TMPDIR to one that is writable",
                     strerror(errno));
+}
+
+char *cli_kept_hindered(const struct cli_kept *kept, size_t processes, size_t unreadable, uint64_t lost) {
+    if (processes > 0 && unreadable == 0 && lost == 0)
+        return NULL;
+    char *now = cli_kept_trouble(kept);
+    if (now != NULL || unreadable == 0)
+        return now;
+    return out_format("%s: the disk was full, or a process may not write so large a file", kept->work);
+}
+
+void cli_unkept_note(const struct cli_kept *kept) {
+    cli_note("the trail is not kept: %s; `saggar why` and `saggar bake` will not see it (set XDG_STATE_HOME, "
+             "or give "
+             "--trail DIR)",
+             kept->unkept != NULL ? kept->unkept : "");
 }
 
 /* ---- The end ---- */
@@ -296,6 +347,7 @@ void cli_kept_end(struct cli_kept *kept, bool keep) {
         cli_remove_tree(kept->work);
     free(kept->work);
     free(kept->home);
+    free(kept->unkept);
     for (size_t i = 0; i < kept->n_before; i++)
         free((char *)(uintptr_t)kept->before[i]);
     free(kept->before);

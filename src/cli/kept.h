@@ -6,19 +6,21 @@
  *         trail files, and a directory of them for each workload of a warm-up
  *     $XDG_STATE_HOME/saggar/trails/last    a link to the newest one
  *
- * Bounded: at the end of each run the oldest go. Where no state directory can be made, trails lie in a
- * temporary directory and are removed at the end.
+ * Bounded: at the end of each run the oldest go. Where the state directory cannot be made or has no room for
+ * a trail, trails lie in a temporary directory and are removed at the end.
  */
 #ifndef SG_CLI_KEPT_H
 #define SG_CLI_KEPT_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cli_kept {
     char *work;          /* where the trails are recorded */
     char *home;          /* the kept directory; NULL: nothing is kept */
     bool temporary;      /* work is removed at the end */
+    char *unkept;        /* why nothing is kept, NULL if something is */
     const char **before; /* trail files that lay in work before, sorted */
     size_t n_before;
 };
@@ -32,6 +34,13 @@ char *cli_state_dir(void);
  */
 int cli_kept_begin(const char *store, const char *kind, const char *wanted, const char *what,
                    struct cli_kept *out);
+/* Why no trail can be written in `work` now, as after a disk was filled; malloc'd, NULL if one can. */
+char *cli_kept_trouble(const struct cli_kept *kept);
+/* What hindered trails of which so much was read, files that were not written whole and lost events; NULL:
+ * nothing. */
+char *cli_kept_hindered(const struct cli_kept *kept, size_t processes, size_t unreadable, uint64_t lost);
+/* One line on stderr about why nothing is kept. */
+void cli_unkept_note(const struct cli_kept *kept);
 /* Whether a trail file lay there before. */
 bool cli_kept_is_old(const struct cli_kept *kept, const char *file);
 /* Shrinks the trails to what they hold, keeps them as the last ones, removes old ones and temporary ones.

@@ -25,8 +25,9 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "done"},
-    {1, "an entry is damaged; the others are listed"},
+    {1, "an entry is damaged or cannot be used (`saggar check` reads all of it); the others are listed"},
     {2, "wrong usage, or a file that cannot be read"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 
@@ -34,7 +35,7 @@ struct listing {
     const char *tier;
     struct out_table table;
     struct sg_json json;
-    size_t shown, damaged;
+    size_t shown, seen, damaged; /* seen: those that could be read, shown or not */
 };
 
 bool cli_matches(const struct cli_list *list, const char *group) {
@@ -90,11 +91,17 @@ static int on_entry(void *context, int error, const struct sg_entry_view *view, 
     struct listing *l = context;
     struct cli_entry e;
     if (error != SAGGAR_OK) {
-        cli_note("%s: %s", name[0] != '\0' ? name : l->tier, saggar_strerror(error));
+        cli_note("%s: %s", name[0] != '\0' ? name : l->tier, cli_trouble(error));
         l->damaged++;
         return 0;
     }
-    cli_entry_read(view, annex, annex_size, l->tier, &e);
+    l->seen++;
+    if (!cli_entry_read(view, annex, annex_size, l->tier, &e)) {
+        char digits[OUT_SHORT];
+        cli_note("%s: entry %s: %s", name[0] != '\0' ? name : l->tier, out_short(digits, e.key),
+                 saggar_strerror(SAGGAR_ECORRUPT));
+        l->damaged++;
+    }
     if (cli_matches(&patterns, e.group)) {
         l->shown++;
         if (json)
@@ -120,19 +127,24 @@ static int run(const struct cli_args *args) {
     }
     for (size_t i = 0; i < n; i++) {
         l.tier = list[i].path;
-        size_t before = l.shown;
+        size_t before = l.shown, seen = l.seen;
         if (!json)
             out_table_begin(&l.table, 5, headings);
         if (list[i].tier != NULL)
             list[i].tier->ops->each(list[i].tier, on_entry, &l);
         if (json)
             continue;
-        char *count = out_count(l.shown - before, "entry", "entries");
+        char *count = out_count(l.shown - before, "entry", "entries"),
+             *all_of = out_count(l.seen - seen, "entry", "entries");
         if (n > 1 || l.shown == before) {
             out_put(stdout, l.tier);
-            printf(": %s\n", count);
+            if (patterns.n > 0 && l.shown == before && l.seen > seen)
+                printf(": no function of its %s matches --group\n", all_of);
+            else
+                printf(": %s\n", count);
         }
         free(count);
+        free(all_of);
         if (l.shown > before)
             out_table_end(&l.table, stdout);
         else

@@ -1,4 +1,5 @@
 /* saggar: finds the sub-command. Everything else is one file per sub-command; see args.h. */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "saggar/saggar.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run,  &cli_warm, &cli_bake,  &cli_verify, &cli_why,    &cli_ls,
+    &cli_run,  &cli_warm, &cli_bake,  &cli_verify, &cli_audit,  &cli_why,  &cli_ls,
     &cli_show, &cli_stat, &cli_check, &cli_gc,     &cli_doctor, &cli_host,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -49,9 +50,19 @@ static void man(void) {
          "*SAGGAR_IMAGE*\n\timages, separated by colons, searched first\n\n"
          "*SAGGAR_IMAGE_PATH*\n\tnone: do not look for images in share/saggar\n\n"
          "*SAGGAR_TARGET*\n\ta ceiling on the processor's features, as x86-64-v3\n\n"
-         "*SAGGAR_TRUST*\n\ta directory that is trusted whoever owns it\n\n"
+         "*SAGGAR_TRUST*\n\tdirectories, separated by colons, that are trusted whoever owns them\n\n"
          "*SAGGAR_WAIT*\n\tthe longest wait for another process that compiles the same, in seconds\n\n"
-         "*NO_COLOR*\n\tno colour");
+         "*SAGGAR_TRAIL*\n\ta directory for trails; set by run, warm and verify, and not by hand\n\n"
+         "*NO_COLOR*\n\tno colour\n\n"
+         "An unknown value is refused by the command; in programs it switches the cache off (an unknown size "
+         "counts as "
+         "5G).\n\n"
+         "# EXIT STATUS\n\n"
+         "Every command documents its own. In all of them 2 is a refusal: one plain line on stderr and "
+         "nothing on "
+         "stdout, with --json too; and 6 says that what was to be printed could not be written. *saggar run* "
+         "alone "
+         "ends with the status of its command.");
 }
 
 static int man_source(const char *name) {
@@ -66,14 +77,23 @@ static int man_source(const char *name) {
     return out_finish(0);
 }
 
+/* A closed stdin, stdout or stderr must not become some file that we open. What stands there then fails as a
+ * closed one does: it cannot be read, or written. */
+static void keep_standard(void) {
+    static const int how[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", how[fd]) != fd)
+            return;
+    }
+}
+
 int main(int argc, char **argv) {
+    keep_standard();
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     const char *name = argc > 1 ? argv[1] : "";
-    if (argc < 2) {
-        cli_fail("no command; `saggar --help` lists them");
-        return SG_EXIT_USAGE;
-    }
+    if (name[0] == '\0')
+        return cli_fail("no command; `saggar --help` lists them");
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (strcmp(name, "help") == 0 && argc == 2)) {
         help();
         return out_finish(0);

@@ -9,12 +9,13 @@
 
 #include "base/hash.h"
 #include "cli/args.h"
+#include "saggar/saggar.h"
 
 _Noreturn static void no_memory(void) {
     static const char text[] = "saggar: out of memory\n";
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
-    _exit(SG_EXIT_FOUND);
+    _exit(SG_EXIT_USAGE);
 }
 
 void *out_alloc(size_t n) {
@@ -199,19 +200,43 @@ void out_table_free(struct out_table *table) {
     *table = (struct out_table){0};
 }
 
+void out_hold(struct out_held *held) {
+    *held = (struct out_held){0};
+    held->file = open_memstream(&held->text, &held->n);
+    if (held->file == NULL)
+        no_memory();
+}
+
+void out_release(struct out_held *held, bool print) {
+    if (fclose(held->file) != 0 || held->text == NULL)
+        no_memory();
+    if (print)
+        fwrite(held->text, 1, held->n, stdout);
+    free(held->text);
+}
+
+/* The first failure to write what was asked for; -1: it is not known why. */
+static int output_error;
+
 int out_json_end(struct sg_json *json) {
-    FILE *file = json->file;
+    errno = 0;
     int err = sg_json_end(json);
-    if (err == 0 && fflush(file) == 0)
+    if (err == SAGGAR_OK)
         return 0;
-    cli_note("the JSON could not be written: %s", strerror(errno));
-    return SG_EXIT_FOUND;
+    if (output_error == 0)
+        output_error = errno != 0 ? errno : -1;
+    return SG_EXIT_OUTPUT;
 }
 
 int out_finish(int status) {
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+    errno = 0;
+    bool failed = fflush(stdout) != 0;
+    if (output_error == 0 && (failed || ferror(stdout) != 0))
+        output_error = errno != 0 ? errno : -1;
+    if (output_error == 0)
         return status;
-    if (errno != EPIPE)
-        cli_note("stdout: %s", strerror(errno));
-    return status != 0 ? status : SG_EXIT_FOUND;
+    if (output_error != EPIPE)
+        cli_note("what was to be printed could not be written%s%s", output_error > 0 ? ": " : "",
+                 output_error > 0 ? strerror(output_error) : "");
+    return SG_EXIT_OUTPUT;
 }

@@ -55,9 +55,21 @@ void out_table_end(struct out_table *table, FILE *file);
 /* Frees it without printing. */
 void out_table_free(struct out_table *table);
 
-/* Ends a JSON document on its stream; 0, or 1 after a message that it could not be written. */
+/* A stream in memory, for a document that is printed whole or, where the command is refused, not at all. */
+struct out_held {
+    FILE *file;
+    char *text;
+    size_t n;
+};
+void out_hold(struct out_held *held);
+/* Frees it; `print`: after copying it to stdout. */
+void out_release(struct out_held *held, bool print);
+
+/* Ends a JSON document on its stream; 0, or SG_EXIT_OUTPUT: out_finish() will say that it could not be
+ * written. */
 int out_json_end(struct sg_json *json);
-/* Flushes stdout; 1 after a message if what was printed did not arrive, else `status`. */
+/* Flushes stdout; `status`, or SG_EXIT_OUTPUT after a message if something that was printed did not arrive.
+ */
 int out_finish(int status);
 
 /* First 12 hex digits of a digest. */

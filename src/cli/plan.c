@@ -12,7 +12,7 @@
 #include "cli/proc.h"
 
 static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-enum { NAME_MAX_BYTES = 64 };
+enum { NAME_MAX_BYTES = 64, PLAN_BYTES = 1 << 20 };
 
 static bool taken(const struct plan *plan, const char *name) {
     for (size_t i = 0; i < plan->n; i++) {
@@ -108,16 +108,31 @@ static int add_line(struct plan *plan, const char *path, size_t number, char *li
     return 0;
 }
 
+/* As getline(), within what is left of the bound; -1 with *left == 0 beyond it. */
+static ssize_t next_line(char **line, size_t *room, FILE *file, size_t *left) {
+    size_t n = 0;
+    if (*room == 0)
+        *line = out_alloc(*room = PLAN_BYTES + 1);
+    for (int c; *left > 0 && (c = getc(file)) != EOF;) {
+        (*line)[n++] = (char)c;
+        --*left;
+        if (c == '\n')
+            break;
+    }
+    (*line)[n] = '\0';
+    return *left == 0 || n == 0 ? -1 : (ssize_t)n;
+}
+
 int plan_file(struct plan *plan, const char *path) {
     char *line = NULL;
-    size_t room = 0, before = plan->n, number = 0;
+    size_t room = 0, before = plan->n, number = 0, left = PLAN_BYTES;
     ssize_t n;
     int status = 0;
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return cli_fail("--plan %s: %s", path, strerror(errno));
     errno = 0;
-    while (status == 0 && (n = getline(&line, &room, file)) >= 0) {
+    while (status == 0 && (n = next_line(&line, &room, file, &left)) >= 0) {
         if (n > 0 && line[n - 1] == '\n')
             line[--n] = '\0';
         if (strlen(line) != (size_t)n)
@@ -125,6 +140,8 @@ int plan_file(struct plan *plan, const char *path) {
         else
             status = add_line(plan, path, ++number, line);
     }
+    if (status == 0 && left == 0)
+        status = cli_fail("--plan %s: larger than %d KiB: not a plan", path, PLAN_BYTES >> 10);
     if (status == 0 && ferror(file))
         status = cli_fail("--plan %s: %s", path, strerror(errno));
     if (status == 0 && plan->n == before)

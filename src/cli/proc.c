@@ -23,7 +23,8 @@ static sigset_t before;
 static bool blocked;
 
 int cli_signals(void) {
-    static const int taken[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    static const int taken[] = {SIGCHLD, SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+                                SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
@@ -74,6 +75,8 @@ static char **changed_environment(const char *const *set) {
 static void put_at(int fd, int as) {
     if (fd >= 0 && fd != as)
         dup2(fd, as);
+    else if (fd >= 0)
+        fcntl(fd, F_SETFD, 0);
 }
 
 _Noreturn static void child(const struct cli_spawn *spawn, char **env, pid_t parent, int report) {

@@ -12,6 +12,7 @@
 #include "cli/out.h"
 #include "cli/proc.h"
 #include "cli/tiers.h"
+#include "cli/unstored.h"
 
 static struct cli_list images;
 static const char *store, *trail;
@@ -28,7 +29,7 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "and any other: the command's own status"},
-    {2, "wrong usage"},
+    {2, "wrong usage, an unknown value in the environment, or a store or file that cannot be used"},
     {126, "the command could not be started"},
     {127, "the command was not found"},
     {128, "and more: the command was killed by signal (status - 128)"},
@@ -51,7 +52,8 @@ static int wait_for(pid_t pid, int signals) {
     }
 }
 
-static void summary_json(const struct cli_events *e, const char *trail_dir, int status) {
+static void summary_json(const struct cli_events *e, const struct unstored *u, const char *trouble,
+                         const char *trail_dir, int status) {
     static const struct {
         int event;
         const char *name;
@@ -68,6 +70,12 @@ static void summary_json(const struct cli_events *e, const char *trail_dir, int 
         sg_json_key(&j, row[i].name);
         sg_json_uint(&j, e->counts[row[i].event]);
     }
+    sg_json_key(&j, "uncacheable");
+    sg_json_uint(&j, u->uncacheable);
+    sg_json_key(&j, "reasons");
+    unstored_json(u, &j);
+    sg_json_key(&j, "trouble");
+    sg_json_str(&j, trouble);
     sg_json_key(&j, "processes");
     sg_json_uint(&j, e->processes);
     sg_json_key(&j, "lost_events");
@@ -88,8 +96,20 @@ static const char *why_inactive(const struct cli_events *e) {
     return NULL;
 }
 
-static void summary(const struct cli_events *e) {
+static void put_trouble(const char *trouble, const char *rest) {
+    fprintf(stderr, "%ssaggar:%s the trails could not be written in ", out_color(stderr, "bold"),
+            out_color(stderr, ""));
+    out_put(stderr, trouble);
+    fputs(rest, stderr);
+}
+
+static void summary(const struct cli_events *e, const struct unstored *u, const struct cli_kept *kept,
+                    const char *trouble) {
     const char *inactive = why_inactive(e);
+    if (e->processes == 0 && trouble != NULL) {
+        put_trouble(trouble, "; what was compiled is not known (another place: --trail DIR)\n");
+        return;
+    }
     fprintf(stderr, "%ssaggar:%s ", out_color(stderr, "bold"), out_color(stderr, ""));
     if (e->processes == 0) {
         fputs("no process used an adapter; `saggar doctor` says what is active\n", stderr);
@@ -101,11 +121,14 @@ static void summary(const struct cli_events *e) {
             (unsigned long long)e->counts[SAGGAR_EVENT_COMPILED],
             (unsigned long long)e->counts[SAGGAR_EVENT_PUBLISHED],
             (unsigned long long)e->counts[SAGGAR_EVENT_NOT_STORED], processes);
-    if (e->counts[SAGGAR_EVENT_FAULT] > 0)
-        fprintf(stderr, ", %llu faults", (unsigned long long)e->counts[SAGGAR_EVENT_FAULT]);
+    if (e->counts[SAGGAR_EVENT_FAULT] > 0) {
+        char *faults = out_count(e->counts[SAGGAR_EVENT_FAULT], "fault", "faults");
+        fprintf(stderr, ", %s", faults);
+        free(faults);
+    }
     if (e->lost > 0 || e->unreadable > 0 || e->torn > 0)
         fputs(", the trail is incomplete", stderr);
-    if (e->counts[SAGGAR_EVENT_MISS] > 0)
+    if (e->counts[SAGGAR_EVENT_MISS] > 0 && (kept->home != NULL || trail != NULL))
         fputs("; `saggar why` explains each miss", stderr);
     fputc('\n', stderr);
     if (inactive != NULL) {
@@ -113,6 +136,11 @@ static void summary(const struct cli_events *e) {
         out_put(stderr, inactive);
         fputc('\n', stderr);
     }
+    unstored_print(u, stderr);
+    if (trouble != NULL)
+        put_trouble(trouble, "\n");
+    if (kept->home == NULL && trail == NULL)
+        cli_unkept_note(kept);
     free(hits);
     free(processes);
 }
@@ -141,10 +169,19 @@ static int run_command(char **command, const struct cli_kept *kept, const char *
 static void report(const struct cli_kept *kept, int status) {
     struct cli_events events = {.skip = kept->before, .n_skip = kept->n_before};
     cli_events_load(kept->work, &events);
+    struct unstored unstored = {0};
+    for (size_t i = 0; i < events.misses; i++) {
+        const struct cli_miss *m = &events.miss[i];
+        if (m->event == SAGGAR_EVENT_NOT_STORED)
+            unstored_add(&unstored, m->reason, m->detail, m->group, 1);
+    }
+    char *trouble = cli_kept_hindered(kept, events.processes, events.unreadable, events.lost);
     if (json)
-        summary_json(&events, trail != NULL ? kept->work : kept->home, status);
+        summary_json(&events, &unstored, trouble, trail != NULL ? kept->work : kept->home, status);
     else if (!quiet)
-        summary(&events);
+        summary(&events, &unstored, kept, trouble);
+    free(trouble);
+    unstored_free(&unstored);
     cli_events_free(&events);
 }
 
@@ -158,6 +195,8 @@ static int run(const struct cli_args *args) {
     if (store != NULL)
         store = cli_absolute(store);
     status = cli_image_list(&images, &image_list);
+    if (status == 0 && !(quiet && store == NULL))
+        status = cli_tiers_usable(store, image_list);
     if (status == 0) {
         what = cli_command_text(args->command);
         status = cli_kept_begin(settings.store, "run", trail, what, &kept);
@@ -181,7 +220,10 @@ const struct cli_command cli_run = {
     .summary = "run a command and say what the cache did",
     .about =
         "Runs the command as it is and then prints one line on stderr: hits, functions compiled, stored and "
-        "not stored, over all processes that it started. Signals and the exit status are passed on.\n\n"
+        "not stored, over all processes that it started; and a line for each reason why something was not "
+        "stored. "
+        "Signals and the exit status are passed on, also where the trails could not be written, which is "
+        "said.\n\n"
         "The trail is kept, within bounds, in the state directory: `saggar why` explains the misses of the "
         "last "
         "run, and `saggar bake` takes what was used.",

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "cli/out.h"
 
@@ -39,17 +40,21 @@ static ssize_t read_proc(struct samples *s, pid_t pid, const char *what) {
     return (ssize_t)n;
 }
 
-/* Start and used processor time; the name in brackets may hold anything. */
-static bool read_stat(struct samples *s, pid_t pid, uint64_t *start, uint64_t *used) {
-    unsigned long long utime, stime, began;
+/* Start, used processor time and the stack's start; the name in brackets may hold anything. */
+static bool read_stat(struct samples *s, pid_t pid, uint64_t *start, uint64_t *used, uint64_t *stack) {
+    unsigned long long utime, stime, began, top = 0;
     if (read_proc(s, pid, "stat") <= 0)
         return false;
     const char *p = strrchr(s->buffer, ')');
     if (p == NULL ||
-        sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
-               &utime, &stime, &began) != 3)
+        sscanf(
+            p + 1,
+            " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu %*u %*d %*u "
+            "%*u %*u %llu",
+            &utime, &stime, &began, &top) < 3)
         return false;
     *start = began;
+    *stack = top;
     *used = utime + stime;
     return true;
 }
@@ -81,7 +86,21 @@ static pid_t inner_pid(struct samples *s, pid_t pid) {
     return (pid_t)last;
 }
 
-static uint64_t program_of(struct samples *s, pid_t pid, char **name) {
+static bool has_variable(const char *list, size_t n, const char *start) {
+    for (size_t at = 0; at < n; at += strlen(list + at) + 1) {
+        if (strncmp(list + at, start, strlen(start)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum sample_lack lack_of(const char *list, size_t n) {
+    if (has_variable(list, n, "SAGGAR_MODE=off"))
+        return LACK_MODE;
+    return has_variable(list, n, "SAGGAR_TRAIL=") ? LACK_NOTHING : LACK_TRAIL;
+}
+
+static uint64_t program_of(struct samples *s, pid_t pid, char **name, enum sample_lack *lack) {
     ssize_t n = read_proc(s, pid, "cmdline");
     uint64_t parts[2] = {n > 0 ? sg_xxh64(s->buffer, (size_t)n) : 0, 0};
     while (n > 0 && s->buffer[n - 1] == '\0')
@@ -92,6 +111,7 @@ static uint64_t program_of(struct samples *s, pid_t pid, char **name) {
     }
     *name = n > 0 ? out_format("%.*s", n < 4000 ? (int)n : 4000, s->buffer) : out_strdup("?");
     n = read_proc(s, pid, "environ");
+    *lack = n >= 0 ? lack_of(s->buffer, (size_t)n) : LACK_NOTHING;
     parts[1] = n > 0 ? sg_xxh64(s->buffer, (size_t)n) : 0;
     return sg_xxh64(parts, sizeof parts);
 }
@@ -105,23 +125,33 @@ static size_t find(const struct samples *s, pid_t pid, uint64_t start) {
 }
 
 static size_t look(struct samples *s, pid_t pid, size_t parent) {
-    uint64_t start, used;
-    if (!read_stat(s, pid, &start, &used))
+    uint64_t start, used, stack, from = 0, now = sg_now_ns(CLOCK_REALTIME);
+    if (!read_stat(s, pid, &start, &used, &stack))
         return SIZE_MAX;
     size_t at = find(s, pid, start);
     bool new = at == SIZE_MAX;
+    if (!new &&stack != 0 && s->item[at].stack != 0 && s->item[at].stack != stack) { /* exec */
+        from = s->item[at].seen;
+        s->item[at].until = now;
+        parent = s->item[at].parent;
+        new = true;
+    }
     if (new) {
         struct sample *p = out_grow(&s->item, &s->n, sizeof *p);
-        *p = (struct sample){.pid = pid, .inner = pid, .start = start, .parent = parent};
+        *p = (struct sample){
+            .pid = pid, .inner = pid, .start = start, .parent = parent, .from = from, .until = UINT64_MAX};
         at = s->n - 1;
     }
+    s->item[at].seen = now;
+    if (stack != 0)
+        s->item[at].stack = stack;
     if (s->item[at].compiler || (!new && s->item[at].used == used))
         return at;
     s->item[at].used = used;
     if (read_proc(s, pid, "maps") > 0 && has_compiler(s->buffer)) {
         char *name;
         s->item[at].compiler = true;
-        s->item[at].program = program_of(s, pid, &name);
+        s->item[at].program = program_of(s, pid, &name, &s->item[at].lack);
         s->item[at].name = name;
         s->item[at].inner = inner_pid(s, pid);
     }
@@ -169,7 +199,8 @@ bool samples_left(pid_t *pid) {
 
 bool samples_is_fork(const struct samples *s, size_t i) {
     size_t parent = s->item[i].parent;
-    return parent != SIZE_MAX && s->item[parent].compiler && s->item[parent].program == s->item[i].program;
+    return parent != SIZE_MAX && s->item[parent].compiler && s->item[parent].program == s->item[i].program &&
+           s->item[parent].stack == s->item[i].stack;
 }
 
 void samples_free(struct samples *s) {

@@ -30,15 +30,16 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "shown"},
-    {1, "no entry has such a key, or a part of what is shown is damaged"},
+    {1, "no entry has such a key, or something of it is damaged or cannot be used"},
     {2, "wrong usage, or a file that cannot be read"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 
 struct search {
     const char *prefix;
     const char *tier;
-    size_t found;
+    size_t found, unusable;
     bool damaged;
     struct sg_json json;
 };
@@ -312,8 +313,14 @@ static int on_entry(void *context, int error, const struct sg_entry_view *view, 
                     size_t annex_size, const char *name) {
     struct search *s = context;
     char hex[65];
-    if (error != SAGGAR_OK)
+    if (error != SAGGAR_OK) { /* a store's file has its key as its name */
+        const char *base = strrchr(name, '/');
+        if (base != NULL && strncmp(base + 1, s->prefix, strlen(s->prefix)) == 0) {
+            cli_note("%s: %s", name, cli_trouble(error));
+            s->unusable++;
+        }
         return 0;
+    }
     sg_hex(hex, view->key, 32);
     if (strncmp(hex, s->prefix, strlen(s->prefix)) == 0)
         put_entry(s, view, annex, annex_size, name);
@@ -352,7 +359,7 @@ static int show_file(struct search *s, const char *path) {
         err = cli_fail("%s: an image; `saggar ls %s` lists its entries, `saggar show --in %s KEY` shows one",
                        path, path, path);
     else if ((err = sg_entry_open(data, size, NULL, &view)) != SAGGAR_OK)
-        err = cli_fail("%s: %s", path, saggar_strerror(err));
+        err = cli_fail("%s: %s", path, cli_trouble(err));
     if (err == 0) {
         if (sg_annex_find(data, size, view.size, &annex, &annex_size) != SAGGAR_OK)
             annex = NULL;
@@ -375,18 +382,17 @@ static int run(const struct cli_args *args) {
     bool file = stat(name, &st) == 0 && (strchr(name, '/') != NULL || !is_key(name));
     if (!file && !is_key(name))
         return cli_fail("%s: neither a file nor the first digits of a key (2 to 64 of 0-9a-f)", name);
-    if (json) {
-        sg_json_file(&s.json, stdout, 2);
-        sg_json_array(&s.json);
-    }
+    struct out_held held;
+    out_hold(&held);
+    sg_json_file(&s.json, held.file, 2);
+    sg_json_array(&s.json);
     int status = file ? show_file(&s, name) : search_key(&s);
-    if (json) {
-        sg_json_array_end(&s.json);
-        out_json_end(&s.json);
-    }
+    sg_json_array_end(&s.json);
+    out_json_end(&s.json);
+    out_release(&held, json && status == 0);
     if (status != 0)
         return status;
-    if (s.found == 0)
+    if (s.found == 0 && s.unusable == 0)
         cli_note("no entry has a key that begins with %s; `saggar ls --all` lists what there is", name);
     if (s.damaged)
         cli_note("a part of what is shown is damaged; `saggar check` says what");

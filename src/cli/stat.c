@@ -22,8 +22,9 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "done"},
-    {1, "an entry is damaged; the others are counted"},
+    {1, "an entry is damaged or cannot be used; the others are counted"},
     {2, "wrong usage, or a file that cannot be read"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 
@@ -62,11 +63,15 @@ static int on_entry(void *context, int error, const struct sg_entry_view *view, 
     struct cli_entry e;
     if (error != SAGGAR_OK) {
         progress_clear(c->progress);
-        cli_note("%s: %s", name[0] != '\0' ? name : c->tier, saggar_strerror(error));
+        cli_note("%s: %s", name[0] != '\0' ? name : c->tier, cli_trouble(error));
         c->damaged++;
         return 0;
     }
-    cli_entry_read(view, annex, annex_size, c->tier, &e);
+    if (!cli_entry_read(view, annex, annex_size, c->tier, &e)) {
+        progress_clear(c->progress);
+        cli_note("%s: %s", name[0] != '\0' ? name : c->tier, saggar_strerror(SAGGAR_ECORRUPT));
+        c->damaged++;
+    }
     char *compiler = NULL, *module = NULL, *qualname = NULL;
     bool named = sg_entry_group(view, &compiler, &module, &qualname) == SAGGAR_OK;
     struct share *s = share_of(c, named ? compiler : "", named ? module : "");

@@ -2,6 +2,7 @@
 #include "cli/tiers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,39 @@
 #include "cli/out.h"
 #include "image/image.h"
 #include "isa/features.h"
+#include "isa/host.h"
 #include "key/value.h"
 #include "store/store.h"
+#include "trust/trust.h"
+
+bool cli_target_wrong(char *why, size_t size) {
+    const char *target = secure_getenv("SAGGAR_TARGET");
+    saggar_features host, ceiling;
+    if (target == NULL || target[0] == '\0')
+        return false;
+    sg_host_all(&host);
+    return sg_target_parse(saggar_host_arch(), target, &host, &ceiling, why, size) != SAGGAR_OK;
+}
+
+/* What sg_settings_init() does not look at, and programs do not take as it is either. */
+static int check_environment(void) {
+    char why[200];
+    const char *size = getenv("SAGGAR_SIZE");
+    uint64_t bytes;
+    if (cli_target_wrong(why, sizeof why))
+        return cli_fail("SAGGAR_TARGET=%s: %s; programs switch the cache off: unset it, or see `saggar host`",
+                        getenv("SAGGAR_TARGET"), why);
+    if (size != NULL && size[0] != '\0' && sg_size_parse(size, &bytes) != SAGGAR_OK)
+        return cli_fail("SAGGAR_SIZE=%s: not a size; try 500M or 5G, or unset it", size);
+    return 0;
+}
 
 int cli_settings(const char *store, const char *images, struct sg_settings *out) {
     saggar_cache_options options;
     const char *what = NULL;
+    int wrong = check_environment();
+    if (wrong != 0)
+        return wrong;
     saggar_cache_options_init(&options);
     options.store = store;
     options.images = images;
@@ -43,14 +71,73 @@ int cli_stack(const char *store, const char *images, struct sg_settings *setting
 
 /* ---- By name ---- */
 
+/* What is to be said of a tier that is off: why, and the way out; malloc'd. */
+static char *off_text(const char *path, const char *note, bool image) {
+    struct sg_trust_verdict verdict;
+    int err = sg_trust_check(path, NULL, &verdict);
+    if ((err != SAGGAR_OK && err != SAGGAR_ENOTFOUND) || verdict.trusted)
+        return out_strdup(note);
+    char *dir = cli_absolute(path), *slash = strrchr(dir, '/');
+    if (image && slash != NULL && slash != dir)
+        *slash = '\0';
+    char *text =
+        out_format("untrusted: %s; who can write there runs code as you: make it yours alone, or set "
+                   "SAGGAR_TRUST=%s",
+                   note, dir);
+    free(dir);
+    return text;
+}
+
 static int usable(struct cli_source *source) {
     if (source->tier->active)
         return 0;
-    int status = cli_fail("%s: %s%s", source->path, source->tier->note,
-                          source->tier->trusted || strstr(source->tier->note, "writ") == NULL
-                              ? ""
-                              : "; make it yours alone (chmod go-w), or set SAGGAR_TRUST to its directory");
+    char *text = off_text(source->path, source->tier->note, source->image);
+    int status = cli_fail("%s: %s", source->path, text);
+    free(text);
     return status;
+}
+
+void cli_note_off(const struct sg_slot *slot) {
+    bool image = strcmp(slot->kind, "image") == 0;
+    const char *path = slot->tier != NULL ? slot->tier->path : slot->path;
+    char *text = slot->tier != NULL ? off_text(path, slot->tier->note, image) : out_strdup(slot->note);
+    cli_note("%s %s%sis off: %s", image ? "the image" : "the store", path, path[0] != '\0' ? " " : "", text);
+    free(text);
+}
+
+int cli_tiers_usable(const char *store, const char *images) {
+    struct sg_settings settings;
+    struct sg_stack stack;
+    int status = cli_stack(store, images, &settings, &stack);
+    if (status != 0)
+        return status;
+    for (unsigned i = 0; i < stack.n; i++) {
+        const struct sg_slot *slot = &stack.slots[i];
+        if (slot->tier != NULL && slot->tier->active)
+            continue;
+        cli_note_off(slot);
+        if (store != NULL && strcmp(slot->kind, "store") == 0) /* the one that was asked for */
+            status = SG_EXIT_USAGE;
+    }
+    sg_stack_close(&stack);
+    sg_settings_free(&settings);
+    return status;
+}
+
+const char *cli_trouble(int error) {
+    switch (error) {
+    case SAGGAR_EUNTRUSTED:
+        return "untrusted: the file belongs to somebody else or others can write to it; SAGGAR_TRUST=DIR "
+               "overrides";
+    case SAGGAR_EVERSION:
+        return "a newer Saggar is needed: it was made by one";
+    case SAGGAR_EUNKNOWN:
+        return "a newer Saggar is needed: it holds a record that must be understood and is not known";
+    case SAGGAR_EINVAL:
+        return saggar_reason_text(SAGGAR_REASON_WRONG_KEY);
+    default:
+        return saggar_strerror(error);
+    }
 }
 
 static bool is_store(const char *path) {
@@ -59,6 +146,25 @@ static bool is_store(const char *path) {
     free(v1);
     free(tag);
     return found;
+}
+
+bool cli_is_entry(const char *path) {
+    char magic[4] = "";
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    bool is = fd >= 0 && pread(fd, magic, sizeof magic, 0) == 4 && memcmp(magic, "\x89SGE", 4) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
+/* One line instead of one for each folder. */
+static int readable(const char *store) {
+    char *v1 = out_format("%s/v1", store);
+    int status = 0;
+    if (faccessat(AT_FDCWD, v1, R_OK | X_OK, AT_EACCESS) != 0 && errno != ENOENT)
+        status = cli_fail("%s: %s", v1, strerror(errno));
+    free(v1);
+    return status;
 }
 
 int cli_source_open(const char *path, struct cli_source *out) {
@@ -76,11 +182,15 @@ int cli_source_open(const char *path, struct cli_source *out) {
         status = cli_fail("%s: neither an image nor a store", path);
     } else {
         out->image = true;
-        if ((err = sg_image_open(path, &out->tier)) != SAGGAR_OK)
+        if (cli_is_entry(path))
+            status = cli_fail("%s: an entry, neither an image nor a store; see `saggar show %s`", path, path);
+        else if ((err = sg_image_open(path, &out->tier)) != SAGGAR_OK)
             status = cli_fail("%s: %s", path, saggar_strerror(err));
     }
     if (status == 0)
         status = usable(out);
+    if (status == 0 && !out->image)
+        status = readable(path);
     if (status != 0)
         cli_source_close(out);
     return status;
@@ -112,6 +222,12 @@ static int add_default(const struct sg_slot *slot, struct cli_source **list, siz
     const char *path = slot->tier != NULL ? slot->tier->path : slot->path;
     if (slot->tier == NULL)
         return cli_fail("%s", slot->note);
+    if (!slot->tier->active && access(path, F_OK) != 0) {
+        char *text = off_text(path, slot->tier->note, false);
+        int status = cli_fail("%s: %s", path, text);
+        free(text);
+        return status;
+    }
     if (strcmp(slot->kind, "store") == 0 && slot->tier->active && access(path, F_OK) != 0) {
         append(list, n)->path = out_strdup(path);
         return 0;
@@ -135,6 +251,8 @@ static int from_environment(const char *store, bool all, struct cli_source **lis
         bool is = strcmp(slot->kind, "store") == 0;
         if (is || (all && slot->tier != NULL && slot->tier->active))
             status = add_default(slot, list, n);
+        else if (all)
+            cli_note_off(slot);
         found = found || is;
     }
     if (!found && !all && status == 0)
@@ -236,11 +354,12 @@ const char *cli_level(uint8_t arch, const saggar_features *set, unsigned *more) 
     return level != NULL ? level : cli_arch_name(arch);
 }
 
+/* NULL: damaged. */
 static char *target(const struct sg_entry_view *view) {
     struct sg_requirements r;
     unsigned more;
     if (sg_entry_requirements(view, SG_FAST, &r) != SAGGAR_OK)
-        return out_strdup("?");
+        return NULL;
     const char *level = cli_level(r.arch, &r.features, &more);
     char *text = more > 0 ? out_format("%s +%u", level, more) : out_strdup(level);
     sg_requirements_free(&r);
@@ -265,17 +384,22 @@ static void read_annex(const uint8_t *annex, size_t size, struct cli_entry *out)
     }
 }
 
-void cli_entry_read(const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size,
+bool cli_entry_read(const struct sg_entry_view *view, const uint8_t *annex, size_t annex_size,
                     const char *tier, struct cli_entry *out) {
     *out = (struct cli_entry){.size = view->size, .seconds = -1};
     memcpy(out->key, view->key, SAGGAR_KEY_SIZE);
     memcpy(out->identity, view->identity, 32);
-    if (sg_entry_group_text(view, &out->group) != SAGGAR_OK)
+    int err = sg_entry_group_text(view, &out->group);
+    if (err != SAGGAR_OK)
         out->group = out_strdup("");
     out->target = target(view);
+    bool good = out->target != NULL && (err == SAGGAR_OK || err == SAGGAR_ENOTFOUND);
+    if (out->target == NULL)
+        out->target = out_strdup("?");
     out->tier = out_strdup(tier);
     if (annex != NULL)
         read_annex(annex, annex_size, out);
+    return good;
 }
 
 void cli_entry_free(struct cli_entry *entry) {

@@ -28,7 +28,8 @@ static bool json, allow_uncached;
 static const struct cli_option options[] = {
     {0, "image", "FILE", CLI_LIST, &images, "search this image first; may be given more than once"},
     {0, "allow-uncached", NULL, CLI_FLAG, &allow_uncached,
-     "compiling functions that their authors never marked for caching is no failure"},
+     "0 instead of 3: functions that their authors never marked for caching may be compiled; nothing else "
+     "changes"},
     {0, "trail", "DIR", CLI_TEXT, &trail, "record the trail in this directory and leave it there"},
     {0, "json", NULL, CLI_FLAG, &json,
      "the result as one object on stdout; the command's output goes to stderr"},
@@ -37,12 +38,17 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "nothing was compiled (with --allow-uncached: nothing that can be cached)"},
-    {1, "a function that is marked for caching was compiled; each is listed with the reason"},
-    {2, "wrong usage, a file that cannot be read, or the command could not be started"},
+    {1, "a function that is marked for caching was compiled, whether it can be cached or not; each is listed "
+        "with "
+        "the reason"},
+    {2, "wrong usage, an unknown value in the environment, a file that cannot be read, or the command could "
+        "not be "
+        "started"},
     {3, "only functions that their authors never marked for caching were compiled"},
     {4, "no proof: no process reported, a process used the compiler without the adapter, or a trail is "
         "incomplete"},
     {5, "the command itself failed"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 
@@ -113,7 +119,7 @@ static void watch(struct verifying *v, pid_t pid, int signals) {
 
 /* ---- Saying it ---- */
 
-static const char *plural(size_t n, const char *one, const char *many) {
+static const char *plural(uint64_t n, const char *one, const char *many) {
     return n == 1 ? one : many;
 }
 
@@ -180,6 +186,13 @@ static bool is_other(const struct verifying *v, const struct cli_served *s) {
     return strchr(s->tier, '/') != NULL && !is_private(v, s->tier) && !in_stack(v, s->tier);
 }
 
+static void put_counts(uint64_t entries, bool known, uint64_t hits) {
+    char *have = out_count(entries, "entry", "entries"), *used = out_count(hits, "hit", "hits");
+    fprintf(stderr, ": %s%s%s\n", known ? have : "", known ? ", " : "", used);
+    free(have);
+    free(used);
+}
+
 static void print_images(const struct verifying *v) {
     bool any = false;
     for (unsigned i = 0; i < v->stack.n; i++) {
@@ -189,8 +202,7 @@ static void print_images(const struct verifying *v) {
         fputs("image ", stderr);
         out_put(stderr, slot->tier->path);
         if (slot->tier->active) {
-            fprintf(stderr, ": %llu entries, %llu hits\n", (unsigned long long)slot->tier->entries,
-                    (unsigned long long)hits_of(v, slot->tier->path));
+            put_counts(slot->tier->entries, true, hits_of(v, slot->tier->path));
         } else {
             fputs(": not active: ", stderr);
             out_put(stderr, slot->tier->note);
@@ -203,22 +215,31 @@ static void print_images(const struct verifying *v) {
             continue;
         fputs("image ", stderr);
         out_put(stderr, v->events.served[i].tier);
-        fprintf(stderr, ": %llu hits\n", (unsigned long long)v->events.served[i].hits);
+        put_counts(0, false, v->events.served[i].hits);
         any = true;
     }
     if (!any)
         fputs("no image is active here, and none served anything; give one with --image FILE\n", stderr);
 }
 
+static void put_importing(const struct verifying *v) {
+    size_t n = 0;
+    for (size_t i = 0; i < v->events.processes; i++)
+        n += v->events.process[i].importing;
+    if (n > 0)
+        fprintf(stderr, "%zu %s ended while importing a compiler, before it could compile\n", n,
+                plural(n, "process", "processes"));
+}
+
 static void print(const struct verifying *v, const struct verdict *d) {
     static const char *const words[] = {
         "nothing was compiled", "compiled", "", "only what was never marked was compiled", "no proof",
         "the command failed"};
-    uint64_t cacheable = d->compiled[KIND_CACHEABLE] + d->compiled[KIND_UNCACHEABLE];
+    uint64_t cacheable = d->compiled[KIND_CACHEABLE], hits = v->events.counts[SAGGAR_EVENT_HIT];
     char took[OUT_UNIT], *how = cli_exit_text(v->command);
     print_images(v);
     print_rows(d, KIND_CACHEABLE, "compiled although marked for caching");
-    print_rows(d, KIND_UNCACHEABLE, "marked for caching, and cannot be cached");
+    print_rows(d, KIND_UNCACHEABLE, "compiled, marked for caching, and cannot be cached");
     print_rows(d, KIND_UNMARKED, "compiled, and never marked for caching by their authors");
     for (size_t i = 0; i < d->doubts; i++) {
         fprintf(stderr, "%sno proof:%s ", out_color(stderr, "yellow"), out_color(stderr, ""));
@@ -232,10 +253,14 @@ static void print(const struct verifying *v, const struct verdict *d) {
             out_color(stderr, ""));
     if (d->status == VERIFY_FAILED)
         fprintf(stderr, ": it %s", how);
-    fprintf(stderr, ": %llu that can be cached, %llu never marked, %llu hits; %zu %s in %s\n",
-            (unsigned long long)cacheable, (unsigned long long)d->compiled[KIND_UNMARKED],
-            (unsigned long long)v->events.counts[SAGGAR_EVENT_HIT], v->events.processes,
+    fprintf(stderr, ": %llu that can be cached, ", (unsigned long long)cacheable);
+    if (d->compiled[KIND_UNCACHEABLE] > 0)
+        fprintf(stderr, "%llu marked that cannot be, ", (unsigned long long)d->compiled[KIND_UNCACHEABLE]);
+    fprintf(stderr, "%llu never marked, %llu %s; %zu %s in %s\n",
+            (unsigned long long)d->compiled[KIND_UNMARKED], (unsigned long long)hits,
+            plural(hits, "hit", "hits"), v->events.processes,
             plural(v->events.processes, "process", "processes"), out_time(took, v->seconds));
+    put_importing(v);
     if (cacheable > 0)
         fputs("`saggar why` says what differs from the entries that there are\n", stderr);
     free(how);
@@ -343,6 +368,8 @@ static void print_json(const struct verifying *v, const struct verdict *d) {
         sg_json_str(&j, p->name);
         sg_json_key(&j, "active");
         sg_json_bool(&j, p->active);
+        sg_json_key(&j, "importing");
+        sg_json_bool(&j, p->importing);
         sg_json_object_end(&j);
     }
     sg_json_array_end(&j);
@@ -371,8 +398,15 @@ static int run_and_judge(struct verifying *v, char **command) {
     v->events.skip = v->kept.before;
     v->events.n_skip = v->kept.n_before;
     cli_events_load(v->kept.work, &v->events);
-    struct verify_facts facts = {&v->events, &v->samples, allow_uncached, v->command, v->left};
+    char *trouble = cli_kept_trouble(&v->kept);
+    struct verify_facts facts = {.events = &v->events,
+                                 .samples = &v->samples,
+                                 .allow_uncached = allow_uncached,
+                                 .status = v->command,
+                                 .trouble = trouble,
+                                 .left = v->left};
     verify_judge(&facts, &verdict);
+    free(trouble);
     if (json)
         print_json(v, &verdict);
     else
@@ -427,8 +461,12 @@ const struct cli_command cli_verify = {
         "that was "
         "compiled and why. Meant for CI: a non-zero status says that what is shipped is not enough.\n\n"
         "There is no proof if a process used the compiler without its adapter: such processes are looked for "
-        "while "
-        "the command runs.",
+        "while the command runs. A process that ended while it still imported the compiler has compiled "
+        "nothing and "
+        "is no doubt.\n\n"
+        "Functions that are marked for caching and cannot be cached (a pointer in a global, a lifted loop) "
+        "have a "
+        "heading of their own and count for status 1, not 3: --allow-uncached does not cover them.",
     .example = "saggar verify --image model.saggar -- python3 model.py",
     .options = options,
     .exits = exits,

@@ -40,8 +40,9 @@ struct verify_facts {
     const struct cli_events *events;
     const struct samples *samples;
     bool allow_uncached;
-    int status; /* of the command, as waitpid() gives it */
-    pid_t left; /* a process that was still running at the end, 0 if none was */
+    int status;          /* of the command, as waitpid() gives it */
+    const char *trouble; /* why trails cannot be written, NULL if they can */
+    pid_t left;          /* a process that was still running at the end, 0 if none was */
 };
 
 void verify_judge(const struct verify_facts *facts, struct verdict *out);

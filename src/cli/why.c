@@ -37,6 +37,7 @@ static const struct cli_option options[] = {
 static const struct cli_exit exits[] = {
     {0, "done; also where nothing missed"},
     {2, "wrong usage, or there is no trail"},
+    CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
 };
 

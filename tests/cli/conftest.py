@@ -58,13 +58,22 @@ class Tool:
     scripts: int = 0
 
     def __call__(self, *arguments: object, status: int | None = 0, env: dict[str, str] | None = None,
-                 cwd: Path | None = None, timeout: float = 60) -> Result:
-        done = subprocess.run([self.binary, *map(os.fspath, map(_text, arguments))], capture_output=True, timeout=timeout,
-                              env={**self.env, **(env or {})}, cwd=cwd or self.home)
+                 cwd: Path | None = None, timeout: float = 60, before: tuple[str, ...] = (), user: int | None = None) -> Result:
+        done = subprocess.run([*before, self.binary, *map(os.fspath, map(_text, arguments))], capture_output=True, timeout=timeout,
+                              env={**self.env, **(env or {})}, cwd=cwd or self.home, user=user)
         result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
         if status is not None:
             assert result.status == status, f"status {result.status}\n{result.out}\n{result.err}"
         return result
+
+    def mounted(self, at: Path, options: str, *arguments: object, **how: Any) -> Result:
+        """With a small ("size=64k") file system or a read-only ("ro") view of what lies there mounted at `at`."""
+        mount = f"mount -t tmpfs -o {options},mode=755 tmpfs '{at}'" if "size" in options else \
+            f"mount --bind '{at}' '{at}' && mount -o remount,bind,ro '{at}'"
+        unshare = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-rm")
+        if subprocess.run([*unshare, "sh", "-c", mount], capture_output=True).returncode != 0:
+            pytest.skip("nothing can be mounted here")
+        return self(*arguments, before=(*unshare, "sh", "-c", mount + ' && exec "$0" "$@"'), **how)
 
     def script(self, *lines: str) -> Path:
         """A script for make_store; each line is "verb name=value ..." with tabs between, or a list of fields."""
@@ -94,11 +103,16 @@ def line(verb: str, **fields: object) -> str:
     return "\t".join([verb, *(f"{name}={value}" for name, value in fields.items())])
 
 
-USED, CACHEABLE, ACTIVE, NESTED = 1, 2, 4, 8
+USED, CACHEABLE, ACTIVE, NESTED, STARTING = 1, 2, 4, 8, 16
 
 
 def adapter(active: bool = True, detail: str = "") -> str:
     return line("event", type="adapter", flags=ACTIVE if active else 0, group="test 1.0", nokey=1, detail=detail)
+
+
+def starting() -> str:
+    """The import of the compiler begins."""
+    return line("event", type="adapter", flags=STARTING, group="test", nokey=1, detail="starting")
 
 
 def compiled(flags: int = USED | CACHEABLE, reason: str = "absent", **what: object) -> list[str]:

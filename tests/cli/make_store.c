@@ -6,11 +6,12 @@
  * A script is lines of a verb and name=value fields, separated by tabs; `\xNN` in a value is a byte. The
  * recipe, and so the key, is made of module, name, source, reads (a:1,b:2) and sig.
  *
- *     entry  store= module= name= source= reads= sig= cpu= features= size= variant= seconds= dep=
+ *     entry  store= module= name= source= reads= sig= cpu= features= size= variant= seconds= dep= object=FILE
  *     many   store= count= module=    entries f0, f1, ...
  *     event  type= flags= reason= value= group= detail= nokey=1 norecipe=1 (and what makes the key)
  *     close                           ends the trail in good order
  *     say    text=   fail status=   sleep ms=   burn ms=
+ *     exec   path= script=            becomes another program
  *     map    path= ms=                maps a file and keeps it while it burns ms
  *     fork   ms=                      a child that burns ms and ends; waited for
  *     orphan ms=                      a child of a child that sleeps; not waited for
@@ -150,13 +151,27 @@ static void depend(saggar_draft *d) {
     free(dep);
 }
 
+/* The bytes of the object part, malloc'd: a file's, or made up. */
+static char *object_part(size_t *n) {
+    *n = (size_t)number("size", 100);
+    char *part = malloc(get("object", NULL) != NULL ? 1u << 20 : *n + 1);
+    for (size_t i = 0; i < *n; i++)
+        part[i] = (char)(i * 7 + (size_t)number("variant", 0));
+    if (get("object", NULL) != NULL) {
+        FILE *f = fopen(get("object", NULL), "rb");
+        *n = f == NULL ? 0 : fread(part, 1, 1u << 20, f);
+        NEED(f == NULL || fclose(f));
+    }
+    return part;
+}
+
 static void publish(saggar_cache *cache, const char *name) {
     uint8_t key[32];
     const uint8_t *bytes;
-    size_t size, n = (size_t)number("size", 100);
+    size_t size, n;
     saggar_draft *d;
     saggar_features set;
-    char *part = malloc(n + 1);
+    char *part = object_part(&n);
     saggar_recipe *r = recipe(name);
     NEED(saggar_recipe_finish(r, key, &bytes, &size));
     NEED(saggar_draft_new(bytes, size, &d));
@@ -169,8 +184,6 @@ static void publish(saggar_cache *cache, const char *name) {
     NEED(saggar_draft_require_symbol(d, "memcpy"));
     NEED(saggar_draft_require_library(d, "GLIBC", "2.34"));
     depend(d);
-    for (size_t i = 0; i < n; i++)
-        part[i] = (char)(i * 7 + (size_t)number("variant", 0));
     NEED(saggar_draft_part(d, "object", part, n));
     NEED(saggar_draft_part(d, "meta", "m", 1));
     NEED(saggar_draft_seconds(d, strtod(get("seconds", "0.5"), NULL)));
@@ -238,6 +251,13 @@ static void event(void) {
     saggar_recipe_free(r);
 }
 
+/* Becomes another program. */
+static void become(void) {
+    char *argv[] = {strdup(get("path", "")), strdup(get("script", "")), NULL};
+    execv(argv[0], argv);
+    NEED(-1);
+}
+
 static void burn(long ms) {
     clock_t end = clock() + ms * (CLOCKS_PER_SEC / 1000);
     while (clock() < end)
@@ -300,6 +320,8 @@ static void run_line(char *line) {
         nap(number("ms", 0));
     else if (strcmp(verb, "burn") == 0)
         burn(number("ms", 0));
+    else if (strcmp(verb, "exec") == 0)
+        become();
     else if (strcmp(verb, "map") == 0)
         map();
     else if (strcmp(verb, "fork") == 0 || strcmp(verb, "orphan") == 0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-COMMANDS = ["run", "warm", "bake", "verify", "why", "ls", "show", "stat", "check", "gc", "doctor", "host"]
+COMMANDS = ["run", "warm", "bake", "verify", "why", "ls", "show", "stat", "check", "audit", "gc", "doctor", "host"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -49,6 +49,11 @@ def test_unknown_option(saggar, command):
     (["gc", "--max-size", "5X"], "--max-size 5X"),
     (["gc", "--max-age", "soon"], "--max-age soon"),
     (["gc", "--max-size", "-1"], "--max-size -1"),
+    (["gc", "--max-size", "0x10"], "--max-size 0x10"),
+    (["gc", "--max-age", "0x1d"], "--max-age 0x1d"),
+    (["ls", ""], "an empty argument"),
+    ([""], "no command"),
+    (["warm", "--plan", "/dev/zero"], "larger than 1024 KiB"),
     (["ls", "--", "x"], "takes no command"),
     (["show"], "missing"),
     (["show", "a1", "b2"], "b2"),
@@ -71,15 +76,26 @@ def test_refused(saggar, arguments, says):
     assert result.err.startswith("saggar") and result.err.count("\n") == 1
 
 
+def test_closed_descriptors_become_no_file_of_ours(saggar):
+    import subprocess
+    subprocess.run(["sh", "-c", f'exec {saggar.binary} warm --log-dir lg "echo hi; echo err >&2" <&- >&- 2>&-'], env=saggar.env,
+                   cwd=saggar.home, check=True)
+    log, = (saggar.home / "lg").iterdir()
+    assert log.read_text() == "hi\nerr\n"
+    done = subprocess.run(["sh", "-c", f'exec {saggar.binary} host --json >&-'], env=saggar.env, stderr=subprocess.PIPE)
+    assert done.returncode == 6 and b"Bad file descriptor" in done.stderr
+
+
 def test_names_are_escaped_in_messages(saggar):
     result = saggar("ls", b"/no\nsuch\x1b[31m\xff", status=2)
     assert "\\n" in result.err and "\\x1b" in result.err and "\\xff" in result.err
     assert "\x1b" not in result.err and result.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name, value", [("SAGGAR_MODE", "on"), ("SAGGAR_WAIT", "long"), ("SAGGAR_IMAGE_PATH", "some")])
+@pytest.mark.parametrize("name, value", [("SAGGAR_MODE", "on"), ("SAGGAR_WAIT", "long"), ("SAGGAR_IMAGE_PATH", "some"),
+                                         ("SAGGAR_SIZE", "big"), ("SAGGAR_TARGET", "foo")])
 def test_unknown_environment_is_refused(saggar, name, value):
-    for arguments in (["run", "--", "true"], ["ls"], ["verify", "--", "true"], ["bake"], ["warm", "true"]):
+    for arguments in (["run", "--", "true"], ["ls"], ["verify", "--", "true"], ["bake"], ["warm", "true"], ["gc"], ["stat"], ["check"]):
         result = saggar(*arguments, status=2, env={name: value})
         assert f"{name}={value}" in result.err
 
@@ -93,4 +109,49 @@ def test_full_disk_on_stdout(saggar):
     import subprocess
     with open("/dev/full", "w") as full:
         done = subprocess.run([saggar.binary, "host"], stdout=full, stderr=subprocess.PIPE, env=saggar.env)
-    assert done.returncode == 1 and b"stdout" in done.stderr
+    assert done.returncode == 6 and b"could not be written: No space left" in done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "run"])
+def test_unwritable_output_has_a_status_of_its_own(saggar, command):
+    import subprocess
+    saggar.make("entry\tname=f", "event\ttype=miss\tname=g")
+    saggar("bake", "--all", "-o", "i.saggar")
+    key = saggar("ls", "--json").json[0]["key"]
+    more = {"warm": ["true"], "verify": ["--", "true"], "bake": ["--all"], "show": [key], "doctor": ["--no-python"]}.get(command, [])
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([saggar.binary, command, "--json", *more], stdout=full, stderr=subprocess.PIPE, env=saggar.env,
+                              cwd=saggar.home)
+    assert done.returncode == 6, done.stderr
+    assert done.stderr.count(b"could not be written") == 1
+    assert "  6  " in saggar(command, "--help").out
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["verify", "python", "x.py", "--json"], "write: saggar verify -- python ..."),
+    (["verify", "--json", "python", "x.py"], "write: saggar verify --json -- python ..."),
+    (["run", "python"], "write: saggar run -- python\n"),
+    (["run", "python", "-c", "pass"], "write: saggar run -- python ..."),
+    (["run", "python", "--store"], "write: saggar run -- python ..."),
+    (["run", "python", "--", "x"], "write: saggar run -- python ..."),
+    (["run", "--", "--json", "python"], "--json after `--` is no command"),
+    (["verify", "--", "-x"], "options of saggar verify stand before `--`"),
+    (["warm", "--", "--jobs", "2"], "options of saggar warm stand before `--`"),
+    (["warm", "python3 a.py", "--epochs", "3"], "saggar warm -- COMMAND --epochs"),
+    (["run", "--frob", "python"], "unknown option --frob"),
+    (["ls", "-Z"], "unknown option -Z"),
+])
+def test_where_options_and_the_command_stand(saggar, arguments, says):
+    result = saggar(*arguments, status=2)
+    assert says in result.err and result.err.count("\n") == 1 and result.out == ""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["check", "/nonexistent"], ["show", "/nonexistent/x"], ["show", "/etc/passwd"], ["ls", "/nonexistent"], ["stat", "/nonexistent"],
+    ["verify", "x"], ["bake", "/nonexistent"], ["why", "--last"], ["gc", "/etc/passwd"], ["host", "--check", "nosuch"], ["warm"],
+    ["doctor", "--nosuch"],
+])
+def test_what_is_refused_is_one_plain_line_with_json_too(saggar, arguments):
+    result = saggar(arguments[0], "--json", *arguments[1:], status=2)
+    assert result.out == ""
+    assert result.err.startswith("saggar ") and result.err.count("\n") == 1

@@ -113,7 +113,7 @@ def test_same_bytes(saggar):
     assert saggar("bake", "--all", second, "--json", "-o", "y.saggar", env={"TZ": "Asia/Tokyo"}).json["sha256"] == first
     assert saggar("bake", "--all", second, saggar.store, "x.saggar", "--json", "-o", "z.saggar").json == {
         "path": "z.saggar", "sha256": first, "entries": 3, "bytes": (saggar.home / "x.saggar").stat().st_size,
-        "unused": 0, "unmatched": 0, "missing": 0, "damaged": 0}
+        "unused": 0, "unmatched": 0, "missing": 0, "damaged": 0, "untrusted": 0}
     assert saggar("bake", "x.saggar", "--json", "-o", "w.saggar").json["sha256"] == first  # the default store's trails
 
 
@@ -145,7 +145,7 @@ def test_damaged_entry_is_left_out(saggar):
     path.chmod(0o644)
     path.write_bytes(data)
     result = saggar("bake", "-o", "x.saggar", status=1)
-    assert str(path) in result.err and "left out: 1 that are damaged" in result.out
+    assert str(path) in result.err and "left out: 1 damaged" in result.out
     assert len(baked(saggar, saggar.home / "x.saggar")) == 1
     report = saggar("bake", "-o", "x.saggar", "--json", status=1).json
     assert report["damaged"] == 1 and report["entries"] == 1
@@ -154,7 +154,7 @@ def test_damaged_entry_is_left_out(saggar):
 def test_used_but_gone(saggar):
     warmed(saggar, "f", "g")
     saggar.files()[0].unlink()
-    assert "not there: 1 that were used" in saggar("bake").out
+    assert "not there: 1 that was used and is in no source" in saggar("bake").out
     assert saggar("bake", "--json").json["missing"] == 1
     shutil.rmtree(saggar.store / "v1")
     os.mkdir(saggar.store / "v1")

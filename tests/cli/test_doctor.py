@@ -50,10 +50,89 @@ def test_tiers(saggar):
     env = {"SAGGAR_IMAGE": f"{image}:{saggar.home}/none.saggar"}
     tiers = [f for f in findings(saggar, "--no-python", status=1, env=env) if f["section"] == "tiers"]
     assert [(t["name"], t["ok"]) for t in tiers] == [("image", True), ("image", False), ("store", True)]
-    assert "1 entries" in tiers[0]["text"]
+    assert ": 1 entry" in tiers[0]["text"]
     image.chmod(0o666)
     off = [f for f in findings(saggar, "--no-python", status=1, env=env) if f["section"] == "tiers"][0]
-    assert off["ok"] is False and "off" in off["text"] and "writ" in off["text"]
+    assert off["ok"] is False and "off: untrusted" in off["text"] and "writ" in off["text"] and "SAGGAR_TRUST" in off["text"]
+
+
+def test_an_unknown_target_switches_the_cache_off(saggar):
+    found = findings(saggar, "--no-python", status=1, env={"SAGGAR_TARGET": "foo"})
+    assert "ignored" not in str(found)
+    for section, name in (("environment", "SAGGAR_TARGET"), ("processor", "ceiling")):
+        entry = of(found, section)[name]
+        assert entry["ok"] is False and "foo" in entry["text"] and "programs switch the cache off" in entry["text"]
+    assert of(found, "tiers") == {"none": {"section": "tiers", "name": "none", "ok": False,
+                                           "text": "the cache is off: SAGGAR_TARGET has an unknown value"}}
+
+
+def test_variables_that_mislead(saggar):
+    found = of(findings(saggar, "--no-python", status=1, env={"SAGGAR_DIR": "here", "SAGGAR_TRAIL": "/tmp/x"}), "environment")
+    assert found["SAGGAR_DIR"]["ok"] is False and "not an absolute path" in found["SAGGAR_DIR"]["text"]
+    assert found["SAGGAR_TRAIL"]["ok"] is False and "set by hand" in found["SAGGAR_TRAIL"]["text"]
+    inside = saggar("run", "-q", "--", saggar.binary, "doctor", "--no-python", "--json").json
+    assert of(inside, "environment")["SAGGAR_TRAIL"]["ok"] is True
+
+
+@pytest.mark.parametrize("value, ok", [("1.5", True), ("1.5.2", False), (".5", False), ("9999999", False), ("1.1234", False)])
+def test_wait_as_programs_read_it(saggar, value, ok):
+    found = of(findings(saggar, "--no-python", status=None, env={"SAGGAR_WAIT": value}), "environment")
+    assert found["SAGGAR_WAIT"]["ok"] is ok
+    assert saggar("ls", status=None, env={"SAGGAR_WAIT": value}).status == (0 if ok else 2)
+
+
+def store_row(saggar, **how):
+    return of(findings(saggar, "--no-python", status=None, **how), "tiers")["store"]
+
+
+def test_a_store_that_is_no_directory(saggar):
+    saggar.store.parent.mkdir()
+    saggar.store.write_text("a file")
+    row = store_row(saggar)
+    assert row["ok"] is False and "off: not a directory: nothing of it is served, and nothing is stored" in row["text"]
+    saggar.store.unlink()
+    saggar.store.symlink_to(saggar.home / "gone")
+    assert "off: a link that leads nowhere" in store_row(saggar)["text"]
+    (saggar.home / "gone").mkdir()
+    row = store_row(saggar)
+    assert row["ok"] is True and f"a link to {saggar.home}/gone, followed" in row["text"]
+
+
+@pytest.mark.parametrize("options, says", [("size=64k", "on a full disk"), ("ro", "on a read-only file system")])
+def test_a_store_that_cannot_be_written(saggar, options, says):
+    saggar.make(line("entry", name="f"))
+    row = of(saggar.mounted(saggar.store, options, "doctor", "--no-python", "--json", status=1).json, "tiers")["store"]
+    assert row["ok"] is False and says in row["text"] and "what is there is served, nothing is stored" in row["text"]
+    row = of(saggar.mounted(saggar.store.parent, options, "doctor", "--no-python", "--json", status=1,
+                            env={"SAGGAR_DIR": str(saggar.store.parent / "new")}).json, "tiers")["store"]
+    assert "it cannot be made, nothing is stored" in row["text"]
+    saggar("bake", "--all", "-o", "i.saggar")  # with an image, a store that is shipped read-only is nothing to mend
+    row = of(saggar.mounted(saggar.store, options, "doctor", "--no-python", "--json", status=None,
+                            env={"SAGGAR_IMAGE": str(saggar.home / "i.saggar")}).json, "tiers")["store"]
+    assert row["ok"] is (options == "ro")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_a_store_without_permission(saggar):
+    saggar.store.mkdir(parents=True)
+    saggar.store.chmod(0o755)
+    for path in (saggar.home, *saggar.home.parents):
+        if path.stat().st_uid == 0 and path.name:
+            path.chmod(path.stat().st_mode | 0o055)
+    row = of(saggar("doctor", "--no-python", "--json", status=1, user=65534,
+                    env={"SAGGAR_DIR": str(saggar.store)}).json, "tiers")["store"]
+    assert row["ok"] is False and "without permission to write" in row["text"] and "is served" in row["text"]
+    saggar.store.chmod(0o700)
+    row = of(saggar("doctor", "--no-python", "--json", status=1, user=65534,
+                    env={"SAGGAR_DIR": str(saggar.store)}).json, "tiers")["store"]
+    assert "off: permission denied" in row["text"]
+
+
+@pytest.mark.parametrize("options, says", [("size=64k", "on a full disk"), ("ro", "on a read-only file system")])
+def test_a_state_directory_that_cannot_be_written(saggar, options, says):
+    (saggar.home / "state").mkdir()
+    row = of(saggar.mounted(saggar.home / "state", options, "doctor", "--no-python", "--json", status=1).json, "saggar")["state"]
+    assert row["ok"] is False and says in row["text"] and "no trail is kept" in row["text"]
 
 
 def test_python(saggar):
@@ -72,7 +151,7 @@ def test_images_of_the_python(saggar):
     fake.write_text(f"#!/bin/sh\nprintf 'prefix\\t{saggar.home}/venv\\nversion\\t3.99\\n'")
     fake.chmod(0o755)
     env = {"SAGGAR_IMAGE_PATH": ""}
-    assert "venv/share/saggar/saggar.saggar: 1 entries" in of(findings(saggar, "--python", fake, env=env), "tiers")["image"]["text"]
+    assert "venv/share/saggar/saggar.saggar: 1 entry" in of(findings(saggar, "--python", fake, env=env), "tiers")["image"]["text"]
 
 
 def test_python_without_the_package(saggar):

@@ -1,6 +1,8 @@
 """ls, show, stat, check, gc and host."""
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import os
 import subprocess
 
@@ -177,8 +179,151 @@ def test_untrusted_store_and_image(saggar):
     assert saggar("ls", image, env={"SAGGAR_TRUST": str(saggar.home)}).out
     saggar("verify", "--image", image, "--", "true", status=2)
     saggar.store.chmod(0o777)
-    assert str(saggar.store) in saggar("ls", status=2).err
+    for arguments in (["ls"], ["bake", "--all", "-o", "x.saggar"], ["bake", "--all", "-o", "x.saggar", saggar.store]):
+        error = saggar(*arguments, status=2).err
+        assert f"{saggar.store}: untrusted: " in error and f"SAGGAR_TRUST={saggar.store}" in error and error.count("\n") == 1
+    saggar.store.chmod(0o700)
+    os.chown(saggar.store, 12345, 12345)
+    error = saggar("bake", "--all", "-o", "x.saggar", status=2).err
+    assert "untrusted" in error and "belongs to user 12345" in error and "SAGGAR_TRUST" in error
+    saggar("bake", "--all", "-o", "x.saggar", env={"SAGGAR_TRUST": str(saggar.store)})
+    os.chown(saggar.store, 0, 0)
+    os.chown(saggar.files()[0], 12345, 12345)
+    result = saggar("bake", "--all", "-o", "y.saggar", status=1)
+    assert f"{saggar.files()[0]}: left out: untrusted" in result.err and "SAGGAR_TRUST" in result.err
+    assert "untrusted" in saggar("ls", status=1).err and "untrusted" in saggar("check", status=1).out
+    saggar.store.chmod(0o777)
     assert "every digest agrees" in saggar("check", image).out  # whoever owns it
+
+
+def test_ls_and_stat_tell_of_damage_in_what_they_read(saggar):
+    saggar.make(line("entry", name="f"))
+    path, = saggar.files()
+    good = path.read_bytes()
+    rows = int.from_bytes(good[12:16], "little")
+    for kind in (0x0002, 0x8003):  # the group, the requirements
+        at = next(128 * (1 + i) for i in range(rows) if int.from_bytes(good[128 * (1 + i):][:2], "little") == kind)
+        offset = int.from_bytes(good[at + 8:at + 16], "little")
+        path.chmod(0o644)
+        path.write_bytes(good[:offset] + bytes([good[offset] ^ 1]) + good[offset + 1:])
+        for command in ("ls", "stat"):
+            assert "damaged" in saggar(command, status=1).err
+            saggar(command, "--json", status=1).json
+        assert len(saggar("ls", "--json", status=1).json) == 1  # it is in the list all the same
+
+
+def test_show_tells_of_an_entry_that_cannot_be_read(saggar):
+    saggar.make(line("entry", name="f"))
+    key = saggar("ls", "--json").json[0]["key"]
+    path, = saggar.files()
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:200])
+    error = saggar("show", key[:8], status=1).err
+    assert str(path) in error and "begins with" not in error
+
+
+def test_check_of_a_single_entry(saggar):
+    saggar.make(line("entry", name="f"))
+    path, = saggar.files()
+    assert saggar("check", path).out.startswith("1 entry, ")
+    copy = saggar.home / "copied"
+    copy.write_bytes(path.read_bytes())
+    assert saggar("check", copy, "--json").json["entries"] == 1
+    copy.write_bytes(path.read_bytes()[:-500])
+    assert "header" not in saggar("check", copy, status=1).out
+    wrong = saggar.home / ("0" * 64 + ".0")
+    wrong.write_bytes(path.read_bytes())
+    assert "not its key" in saggar("check", wrong, status=1).out
+    error = saggar("ls", path, status=2).err
+    assert "an entry, neither an image nor a store" in error and "saggar show" in error
+
+
+def xxh128(data):
+    library = ctypes.util.find_library("xxhash")
+    if library is None:
+        pytest.skip("no libxxhash")
+    digest = ctypes.CDLL(library).XXH3_128bits
+    digest.argtypes, digest.restype = [ctypes.c_char_p, ctypes.c_size_t], type("Hash", (ctypes.Structure,), {
+        "_fields_": [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]})
+    value = digest(data, len(data))
+    return value.high.to_bytes(8, "big") + value.low.to_bytes(8, "big")
+
+
+@pytest.mark.parametrize("newer", ["version", "record"])
+def test_what_a_newer_saggar_made(saggar, newer):
+    saggar.make(line("entry", name="f"))
+
+    def change(core):
+        if newer == "version":
+            core[8] = 2
+        else:
+            rows = int.from_bytes(core[12:16], "little")
+            core[128 * rows:128 * rows + 2] = (0x8fff).to_bytes(2, "little")  # the last section, a part, has another kind
+            core[96:112] = bytes(16)
+            core[96:112] = xxh128(bytes(core[:128 * (1 + rows)]))
+
+    image = bake(saggar)
+    data = bytearray(image.read_bytes())
+    at = int.from_bytes(data[88:96], "little")
+    core = data[at:]
+    change(core)
+    image.chmod(0o644)
+    image.write_bytes(bytes(data[:at]) + bytes(core))
+    result = saggar("check", image, status=1).out
+    assert "a newer Saggar is needed" in result and "head is damaged" not in result
+    assert "a newer Saggar is needed" in saggar("check", image, "--json", status=1).json["findings"][0]["text"]
+
+
+def test_check_leaves_out_no_image_that_is_off(saggar):
+    saggar.make(line("entry", name="f"))
+    image = bake(saggar)
+    damaged = saggar.home / "damaged.saggar"
+    damaged.write_bytes(b"X" + image.read_bytes()[1:])
+    env = {"SAGGAR_IMAGE": f"{image}:{damaged}"}
+    assert str(damaged) in saggar("check", status=1, env=env).out
+    for arguments in (["ls", "--all"], ["stat"]):
+        assert f"the image {damaged} is off: " in saggar(*arguments, env=env).err
+    assert f"the image {damaged} is off: " in saggar("run", "--", "true", env=env).err
+    assert saggar("run", "-q", "--", "true", env=env).err == ""
+    assert f"{damaged}.gone" in saggar("check", status=2, env={"SAGGAR_IMAGE": f"{damaged}.gone"}).err
+
+
+@pytest.mark.parametrize("command", [["run"], ["warm"]])
+def test_a_store_that_cannot_be_used_is_refused(saggar, command):
+    (saggar.home / "file").write_text("")
+    mark = saggar.home / "ran"
+    error = saggar(*command, "--store", "file", "--", "touch", mark, status=2).err
+    assert f"the store {saggar.home}/file is off: not a directory" in error and not mark.exists()
+    saggar.store.parent.mkdir()
+    saggar.store.write_text("")
+    result = saggar(*command, "--", "touch", mark)  # the one of the environment: the command runs
+    assert f"the store {saggar.store} is off: not a directory" in result.err and mark.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_stores_of_others(saggar):
+    for path in (saggar.home, *saggar.home.parents):
+        if path.stat().st_uid == 0 and path.name:
+            path.chmod(path.stat().st_mode | 0o055)
+    saggar.make(line("many", count=40))
+    saggar.store.chmod(0o755)
+    saggar.store.parent.chmod(0o755)
+    (saggar.store / "v1").chmod(0o700)
+    error = saggar("ls", saggar.store, status=2, user=65534).err
+    assert error.count("\n") == 1 and f"{saggar.store}/v1: Permission denied" in error
+    loose = saggar.home / "loose"
+    loose.mkdir()
+    loose.chmod(0o777)
+    for command in ("ls", "stat"):
+        error = saggar(command, status=2, user=65534, env={"XDG_CACHE_HOME": str(loose)}).err
+        assert "untrusted: " in error and "SAGGAR_TRUST" in error and "No such file" not in error
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_ls_of_a_group_that_is_not_there(saggar, count):
+    saggar.make(line("many", count=count))
+    entries = "1 entry" if count == 1 else "2 entries"
+    assert saggar("ls", "--group", "nosuch").out == f"{saggar.store}: no function of its {entries} matches --group\n"
 
 
 # -- gc ----------------------------------------------------------------------------------------------------------------
@@ -233,7 +378,20 @@ def test_host(saggar):
         lacking = saggar("host", "--check", "x86-64-v3", "--json", status=1, env=low).json
         assert lacking["runs"] is False and "avx2" in lacking["missing"]
         assert "avx2" in saggar("host", "--check", "avx2,fma", status=1, env=low).out
-        assert "SAGGAR_TARGET" in saggar("host", env={"SAGGAR_TARGET": "pdp11"}).err
+        refused = saggar("host", status=2, env={"SAGGAR_TARGET": "pdp11"})
+        assert "SAGGAR_TARGET=pdp11" in refused.err and "programs switch the cache off" in refused.err and refused.out == ""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="names of x86-64")
+def test_host_check_asks_for_what_code_can_need(saggar):
+    low = {"SAGGAR_TARGET": "x86-64-v2"}
+    missing = saggar("host", "--check", "haswell", "--json", status=1, env=low).json["missing"]
+    assert "avx2" in missing and not {"monitor", "hle", "rdrnd", "fsgsbase", "invpcid"} & set(missing)
+    assert "aes" not in saggar("host", "--check", "broadwell", "--json", status=1, env=low).json["missing"]
+    # what is named itself is asked for
+    assert "aes" in saggar("host", "--check", "x86-64-v2,+aes", "--json", status=1, env=low).json["missing"]
+    assert "rdseed" in saggar("host", "--check", "rdseed", "--json", status=1, env=low).json["missing"]
+    assert saggar("host", "--check", "haswell,-avx", "--json", env={"SAGGAR_TARGET": "haswell,-avx"}).json["runs"] is True
 
 
 def test_colour_only_on_a_terminal(saggar):

@@ -26,9 +26,56 @@ def test_summary(saggar):
                            line("event", type="published", flags=USED, name="g"),
                            line("event", type="not-stored", reason="uncacheable", name="h"))
     result = saggar("run", "--", saggar.maker, script)
-    assert result.err == ("saggar: 2 hits, 1 compiled, 1 stored, 1 not stored (1 process); `saggar why` explains each miss\n")
+    assert result.err == ("saggar: 2 hits, 1 compiled, 1 stored, 1 not stored (1 process); `saggar why` explains each miss\n"
+                          "saggar: marked for caching and cannot be cached, 1 time: the function cannot be cached: test:m:h\n")
     summary = json.loads(saggar("run", "--json", "--", saggar.maker, script).err.splitlines()[-1])
     assert summary["hits"] == 2 and summary["compiled"] == 1 and summary["processes"] == 1 and summary["status"] == 0
+
+
+def test_what_was_not_stored_is_told_by_reason(saggar):
+    full = [line("event", type="not-stored", reason="publish-failed", name=f"g{i}", detail="ENOSPACE: no space left") for i in range(5)]
+    never = [[*compiled(name=n), line("event", type="not-stored", reason="uncacheable", name=n, detail=r"a\x0apointer")] for n in "hi"]
+    script = saggar.script(adapter(), *full, *never[0], *never[1])
+    lines = saggar("run", "--", saggar.maker, script).err.splitlines()
+    assert lines[0].startswith("saggar: 0 hits, 2 compiled, 0 stored, 7 not stored (1 process)")
+    assert lines[1:] == [
+        "saggar: not stored, 5 times: the entry could not be stored (ENOSPACE: no space left): test:m:g0, test:m:g1, test:m:g2 and 2 more",
+        r"saggar: marked for caching and cannot be cached, 2 times: the function cannot be cached (a\npointer): test:m:h, test:m:i"]
+    report = json.loads(saggar("run", "--json", "--", saggar.maker, script).err.splitlines()[-1])
+    assert report["uncacheable"] == 2 and report["not_stored"] == 7
+    assert report["reasons"][0] == {"reason": "publish-failed", "detail": "ENOSPACE: no space left", "times": 5,
+                                    "functions": [f"test:m:g{i}" for i in range(5)]}
+    assert [(r["reason"], r["times"]) for r in report["reasons"]] == [("publish-failed", 5), ("uncacheable", 2)]
+
+
+def test_a_full_state_directory(saggar):
+    (saggar.home / "state").mkdir()
+    script = saggar.script(adapter(), line("event", type="hit"))
+    result = saggar.mounted(saggar.home / "state", "size=256k", "run", "--", saggar.maker, script)
+    assert result.err.startswith("saggar: 1 hit,")  # a temporary place is taken
+    assert f"the trail is not kept: {saggar.home}/state" in result.err and "No space left" in result.err and "--trail DIR" in result.err
+    filled = saggar.script(adapter(), line("event", type="miss", name="f"))
+    assert "saggar why" not in saggar.mounted(saggar.home / "state", "size=256k", "run", "--", saggar.maker, filled).err.splitlines()[0]
+    trail = saggar.home / "trail"
+    trail.mkdir()
+    refused = saggar.mounted(trail, "size=256k", "run", "--trail", trail, "--", saggar.maker, script, status=2)
+    assert f"--trail {trail}: trails cannot be written there: No space left" in refused.err
+
+
+def test_trails_that_could_not_be_written(saggar):
+    """The disk is filled, or the size of files limited, while the command runs: its status stays its own."""
+    script = saggar.script(adapter(), line("event", type="hit"))
+    command = ["sh", "-c", f"ulimit -f 100; {saggar.maker} {script}; exit 3"]
+    result = saggar("run", "--", *command, status=3)
+    assert "no process used" not in result.err and result.err.count("\n") == 1
+    assert f"the trails could not be written in {saggar.home}/state/saggar/trails/" in result.err
+    report = json.loads(saggar("run", "--json", "--", *command, status=3).err.splitlines()[-1])
+    assert report["processes"] == 0 and str(saggar.home) in report["trouble"]
+    assert json.loads(saggar("run", "--json", "--", "true").err.splitlines()[-1])["trouble"] is None
+    warmed = saggar("warm", "--json", "--", *command[:2], command[2].replace("exit 3", "exit 0"))
+    assert "the trails could not be written in" in warmed.err and warmed.json["trouble"]
+    proof = saggar("verify", "--", *command[:2], command[2].replace("exit 3", "exit 0"), status=4)
+    assert "1 file was not written whole" in proof.err
 
 
 def test_no_adapter_is_said(saggar):
@@ -62,7 +109,10 @@ def test_kept_trails_are_bounded(saggar):
 def test_without_a_state_directory(saggar):
     script = saggar.script(adapter(), line("event", type="hit"))
     (saggar.home / "state").write_text("a file is in the way")
-    assert "1 hit," in saggar("run", "--", saggar.maker, script).err
+    error = saggar("run", "--", saggar.maker, script).err
+    assert "1 hit," in error and "the trail is not kept" in error and "Not a directory" in error
+    assert "the trail is not kept" in saggar("warm", "--", str(saggar.maker), str(script)).err
+    assert "not kept" not in saggar("run", "--trail", "t", "--", saggar.maker, script).err
     assert not list(saggar.home.glob("saggar-*"))  # temporary, and gone
 
 
@@ -82,11 +132,11 @@ def test_environment_of_the_command(saggar):
     assert saggar("run", "--", "sh", "-c", show).out == "\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM])
 def test_signals_are_passed_on(saggar, number):
     done = saggar.home / "done"
     child = subprocess.Popen([saggar.binary, "run", "-q", "--", "sh", "-c",
-                              f"trap 'echo got > {done}; exit 9' TERM INT HUP; : > {done}.ready; while :; do sleep 0.05; done"],
+                              f"trap 'echo got > {done}; exit 9' TERM INT HUP USR1 USR2 ALRM; : > {done}.ready; while :; do sleep 0.05; done"],
                              env=saggar.env, stderr=subprocess.PIPE, start_new_session=True)
     while not done.with_suffix(".ready").exists():
         time.sleep(0.01)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from conftest import CACHEABLE, NESTED, USED, adapter, compiled, line
+from conftest import CACHEABLE, NESTED, USED, adapter, compiled, line, starting
 
 
 def image(saggar, *names):
@@ -23,7 +23,7 @@ def test_nothing_was_compiled(saggar):
     path = image(saggar, "f")
     lines = adapter(), line("event", type="hit", flags=3, name="f", detail=path), line("close")
     result = verify(saggar, *lines, status=0, options=["--image", path])
-    assert f"image {path}: 1 entries, 1 hits" in result.err
+    assert f"image {path}: 1 entry, 1 hit\n" in result.err
     assert "saggar verify: nothing was compiled" in result.err
     report = verify(saggar, *lines, status=0, options=["--image", path, "--json"]).json
     assert report["verdict"] == "nothing" and report["status"] == 0 and report["hits"] == 1
@@ -75,8 +75,11 @@ def test_a_nested_one_without_an_outer_one_is_listed(saggar):
 def test_marked_and_uncacheable(saggar):
     lines = [adapter(), *compiled(name="f"), line("event", type="not-stored", reason="uncacheable", name="f", detail="a pointer")]
     result = verify(saggar, *lines, status=1)
-    assert "marked for caching, and cannot be cached (1):\n  test:m:f (int64): the function cannot be cached (a pointer)" in result.err
+    assert "compiled, marked for caching, and cannot be cached (1):\n  test:m:f (int64): the function cannot be cached (a pointer)" in result.err
+    assert "never marked for caching by" not in result.err
+    assert "0 that can be cached, 1 marked that cannot be, 0 never marked, 0 hits" in result.err
     assert verify(saggar, *lines, status=1, options=["--json"]).json["uncacheable"][0]["detail"] == "a pointer"
+    verify(saggar, *lines, status=1, options=["--allow-uncached"])  # covers what was never marked, and nothing else
 
 
 def test_only_unmarked(saggar):
@@ -121,7 +124,56 @@ def test_a_process_without_the_adapter(saggar, name, how):
     good = saggar.script(adapter())
     command = f"{saggar.maker} {good}; " + how.format(maker=saggar.maker, script=silent)
     result = saggar("verify", "--", "sh", "-c", command, status=4)
-    assert "used the compiler without the adapter" in result.err and str(silent) in result.err
+    says = "could not report: its environment was cleared, SAGGAR_TRAIL is not in it: " if "env -i" in how else \
+        "used the compiler without the adapter: "
+    assert says in result.err and str(silent) in result.err
+
+
+def test_a_cleared_environment_is_the_one_reason(saggar):
+    silent = saggar.script(line("map", path=compiler_file(saggar), ms=300))
+    result = saggar("verify", "--json", "--", "env", "-i", saggar.maker, silent, status=4)
+    assert len(result.json["no_proof"]) == 1, result.out
+    doubt, = result.json["no_proof"]
+    assert "SAGGAR_TRAIL is not in it" in doubt
+    result = saggar("verify", "--json", "--", "env", "SAGGAR_MODE=off", saggar.maker, silent, status=4)
+    assert "SAGGAR_MODE=off" in result.json["no_proof"][0]
+
+
+def test_a_process_that_ends_while_it_imports_the_compiler(saggar):
+    """A pool ends its workers by SIGTERM: one that is still importing has compiled nothing."""
+    lib = compiler_file(saggar)
+    worker = saggar.script(starting(), line("map", path=lib, ms=5000))
+    good = saggar.script(adapter())
+    killed = f"{saggar.maker} {good}; {saggar.maker} {worker} & sleep 0.3; kill $!; wait"
+    result = saggar("verify", "--", "sh", "-c", killed, status=0)
+    assert "1 process ended while importing a compiler, before it could compile" in result.err
+    report = saggar("verify", "--json", "--", "sh", "-c", killed).json
+    assert sorted(p["importing"] for p in report["processes"]) == [False, True]
+    # no process got further: that proves nothing
+    result = saggar("verify", "--", "sh", "-c", f"{saggar.maker} {worker} & sleep 0.3; kill $!; wait", status=4)
+    assert "none got to the end of importing" in result.err
+
+
+def test_an_import_that_ended_is_as_before(saggar):
+    lib = compiler_file(saggar)
+    verify(saggar, starting(), adapter(), line("map", path=lib, ms=100), status=0)
+    verify(saggar, starting(), adapter(), *compiled(name="f"), status=1)
+    verify(saggar, starting(), adapter(False, "off: too new"), adapter(), status=4)
+    # it went on without the compiler's adapter to its end
+    done = saggar.script(starting(), line("map", path=lib, ms=100), line("close"))
+    result = saggar("verify", "--", "sh", "-c", f"{saggar.maker} {saggar.script(adapter())}; {saggar.maker} {done}", status=4)
+    assert "began to import a compiler, went on to its end, and did not report" in result.err
+
+
+@pytest.mark.parametrize("first", [starting, adapter])
+@pytest.mark.parametrize("second, status", [([], 4), ([adapter()], 0)])
+def test_another_program_in_the_same_process(saggar, first, second, status):
+    """exec: what the first program reported says nothing of the second."""
+    lib = compiler_file(saggar)
+    then = saggar.script(*second, line("map", path=lib, ms=300))
+    script = saggar.script(first(), line("map", path=lib, ms=200), line("exec", path=saggar.maker, script=then))
+    result = saggar("verify", "--", "sh", "-c", f"{saggar.maker} {saggar.script(adapter())}; {saggar.maker} {script}", status=status)
+    assert (f"without the adapter: {saggar.maker} {then}" in result.err) is (status == 4)
 
 
 def test_a_compiler_that_is_loaded_late(saggar):

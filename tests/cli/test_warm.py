@@ -69,6 +69,34 @@ def test_a_failure_does_not_stop_the_others(saggar):
     assert states == ["failed", "ok"]
 
 
+def test_what_was_not_stored_is_told(saggar):
+    full = [line("event", type="not-stored", reason="publish-failed", name=n, detail="ENOSPACE: no space left") for n in "fg"]
+    never = [*compiled(name="h"), line("event", type="not-stored", reason="uncacheable", name="h", detail="a pointer")]
+    one, two = (f"{saggar.maker} {saggar.script(adapter(), *events)}" for events in (full, [*full, *never]))
+    result = saggar("warm", "--json", one, two)
+    assert result.err.splitlines()[-3].endswith("1 compiled (1 marked for caching), 0 hits, 5 not stored")
+    assert result.err.splitlines()[-2:] == [
+        "saggar: not stored, 4 times: the entry could not be stored (ENOSPACE: no space left): test:m:f, test:m:g",
+        "saggar: marked for caching and cannot be cached, 1 time: the function cannot be cached (a pointer): test:m:h"]
+    first, second = result.json["workloads"]
+    assert (first["not_stored"], first["uncacheable"]) == (2, 0) and (second["not_stored"], second["uncacheable"]) == (3, 1)
+    assert first["reasons"] == [{"reason": "publish-failed", "detail": "ENOSPACE: no space left", "times": 2,
+                                 "functions": ["test:m:f", "test:m:g"]}]
+
+
+def test_logs_that_cannot_be_written(saggar):
+    error = saggar("warm", "--log-dir", "/proc/logs", "true", status=2).err
+    assert "--log-dir /proc/logs: no log can be written there: " in error and "give another directory with --log-dir DIR" in error
+    assert error.count("\n") == 1
+    (saggar.home / "logs").mkdir()
+    (saggar.home / "logs/1-true.log").symlink_to("/dev/null")
+    error = saggar("warm", "--log-dir", "logs", "true", status=1).err
+    assert f"its log {saggar.home}/logs/1-true.log cannot be written: " in error and "with --log-dir DIR" in error
+    (saggar.home / "kept").mkdir()
+    (saggar.home / "blocked").write_text("")
+    assert "could not be made" in saggar("warm", "--trail", "blocked/x", "true", status=2).err
+
+
 def test_a_command_that_is_not_there(saggar):
     result = saggar("warm", "--", "no-such-command", status=1)
     assert "could not be started" in result.err
