@@ -10,6 +10,7 @@ This module stands beside the package `saggar` and not in it, so that little is 
 """
 from __future__ import annotations
 
+import os
 import sys
 from _thread import get_ident
 from importlib.machinery import SourceFileLoader, SourcelessFileLoader
@@ -109,8 +110,10 @@ class _Watched:
 
 
 def _execute(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
-    execute(module)
     name = module.__name__
+    if state.get(name) != "done":
+        _starting(name)
+    execute(module)
     if name in TABLE and state.get(name) != "done":
         state[name] = "done"
         try:
@@ -118,6 +121,17 @@ def _execute(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
         except Exception as error:
             state[name] = f"{TABLE[name]}: {type(error).__name__}: {error}"
         _leave()
+
+
+def _starting(name: str) -> None:
+    """Notes that the import begins: a process that is ended meanwhile is not one without the adapter."""
+    if name in TABLE and os.environ.get("SAGGAR_TRAIL"):
+        try:
+            from saggar import _saggar
+
+            _saggar.trail("adapter", flags=_saggar.FLAG_STARTING, group=name, detail="starting")
+        except Exception:
+            pass
 
 
 def _leave() -> None:

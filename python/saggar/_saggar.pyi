@@ -55,6 +55,8 @@ class Entry:
         The memoryview keeps the entry alive."""
     def recipe(self) -> memoryview:
         """The recipe's verified bytes."""
+    def dependencies(self) -> list[tuple[Any, ...]]:
+        """As publish() takes them. SaggarError EUNKNOWN: one is of a kind that this version does not know."""
     def reject(self) -> None: ...
 
 class Claim:
@@ -96,6 +98,7 @@ FLAG_USED: int
 FLAG_CACHEABLE: int
 FLAG_ACTIVE: int
 FLAG_NESTED: int
+FLAG_STARTING: int
 
 def trail(event: str, *, flags: int = 0, reason: str = "none", value: int = 0, key: bytes | None = None, group: str = "",
           detail: str = "", blob: bytes | None = None) -> None:

@@ -75,6 +75,45 @@ def test_without_numba(python):
     assert python(code, SAGGAR_MODE="off").startswith("False False")
 
 
+@pytest.fixture(scope="module")
+def bare(environment, tmp_path_factory):
+    """The same environment with an empty .pth in the place of saggar.pth."""
+    root = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root], check=True)
+    next((root / "lib").glob("python3.*/site-packages")).joinpath("saggar.pth").write_text("# nothing\n")
+    return root / "bin" / "python"
+
+
+def run_bare(python: Path, *command: object) -> str:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SAGGAR_", "PYTHON"))}
+    return subprocess.run([*map(str, command), python, "-c", "import sys; print(len(sys.modules), *sorted(sys.modules))"], capture_output=True,
+                          text=True, check=True, env={**clean, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}).stdout
+
+
+def test_start_imports_nothing(environment, bare):
+    assert run_bare(environment[0]) == run_bare(bare)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_start_makes_no_system_calls(environment, bare, tmp_path):
+    """Memory apart (brk, mmap), a start makes the same calls as with an empty file."""
+    def calls(python: Path) -> int:
+        run_bare(python, "strace", "-f", "-qq", "-e", "trace=!brk,mmap,munmap,mprotect", "-o", tmp_path / "calls")
+        return len((tmp_path / "calls").read_text().splitlines())
+
+    assert min(calls(environment[0]) for _ in range(3)) == min(calls(bare) for _ in range(3))
+
+
+def test_finder_keeps_nothing_alive(python):
+    """Globals of its own: with those of `site`, the end of every process takes longer."""
+    assert python(f"import sys; f = next(f for f in sys.meta_path if getattr(f, 'name', None) == 'saggar'); "
+                  "print(sorted(f.find_spec.__globals__), f.find_spec('x', None, None), f.find_spec.__closure__)") == "['__builtins__'] None None"
+
+
+def test_mode_is_read_when_numba_is_imported(python):
+    assert python("import os; os.environ['SAGGAR_MODE'] = 'off'; import numba; print(hasattr(numba, 'adapted'))") == "False"
+
+
 @pytest.mark.parametrize("options, env, adapted", [((), {"SAGGAR_MODE": "off"}, 0), (("-S",), {}, 0), (("-I",), {}, 1), (("-E",), {}, 1), (("-O",), {}, 1),
                                                    ((), {"SAGGAR_MODE": "use"}, 1), ((), {"SAGGAR_MODE": ""}, 1)])
 def test_modes(python, environment, options, env, adapted):
@@ -357,6 +396,29 @@ print(error, numba.adapted)
 def test_child_processes(python):
     code = "import sys, subprocess; subprocess.run([sys.executable, '-c', 'import numba; print(numba.adapted)'], check=True)"
     assert python(code) == "1"
+
+
+TRAIL = """
+events = []
+FLAG_STARTING = 16
+def trail(event, **details):
+    import sys
+    events.append((event, details["flags"], details["group"], "numba.part" in sys.modules))
+"""
+
+
+def test_the_trail_begins_with_the_import(python, environment, tmp_path):
+    """So that a process that is ended while it imports is not taken for one without the adapter. Only where a trail is kept."""
+    shutil.copytree(environment[1] / "saggar", tmp_path / "saggar", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "saggar" / "_saggar.py").write_text(TRAIL)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import numba; print('saggar._saggar' in sys.modules)"
+    assert python(code) == "False"
+    code += "; import saggar._saggar; print(saggar._saggar.events, numba.adapted)"
+    assert python(code, SAGGAR_TRAIL=str(tmp_path)) == "True\n[('adapter', 16, 'numba', False)] 1"
+    again = code.replace("import numba", "import numba, importlib; importlib.reload(numba)")
+    assert python(again, SAGGAR_TRAIL=str(tmp_path)) == python(code, SAGGAR_TRAIL=str(tmp_path))
+    (tmp_path / "saggar" / "_saggar.py").write_text("raise OSError")
+    assert python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import numba; print(numba.adapted)", SAGGAR_TRAIL=str(tmp_path)) == "1"
 
 
 def test_names_agree():

@@ -100,10 +100,51 @@ static PyObject *entry_reject(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+/** One row, as publish() takes it. */
+static PyObject *dependency_row(const saggar_dependency *d) {
+    const char *sha256 = (const char *)d->sha256;
+    switch (d->kind) {
+    case SAGGAR_DEPEND_DISTRIBUTION:
+        return Py_BuildValue("(sss)", "distribution", d->scope, d->name);
+    case SAGGAR_DEPEND_FILE:
+        return Py_BuildValue("(sssKy#)", "file", d->scope, d->name, (unsigned long long)d->size, sha256,
+                             (Py_ssize_t)32);
+    case SAGGAR_DEPEND_VALUE:
+    case SAGGAR_DEPEND_CODE:
+        break;
+    }
+    return Py_BuildValue("(sssy#)", d->kind == SAGGAR_DEPEND_CODE ? "code" : "value", d->scope, d->name,
+                         sha256, (Py_ssize_t)32);
+}
+
+/** 0, or -1 with a Python exception. */
+static int append_dependency(void *rows, const saggar_dependency *dependency) {
+    PyObject *row = dependency_row(dependency);
+    int result = row == NULL ? -1 : PyList_Append(rows, row);
+    Py_XDECREF(row);
+    return result;
+}
+
+static PyObject *entry_dependencies(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyObject *rows = PyList_New(0);
+    if (rows == NULL) {
+        return NULL;
+    }
+    int err = saggar_entry_dependencies(((EntryObject *)self)->entry, append_dependency, rows);
+    if (err == SAGGAR_OK) {
+        return rows;
+    }
+    Py_DECREF(rows);
+    return PyErr_Occurred() ? NULL : ext_raise(ext_state_of_type(Py_TYPE(self)), err, "dependencies");
+}
+
 static PyMethodDef entry_methods[] = {
     {"part", entry_part, METH_O,
      "part(name, /)\n--\n\nA part's verified bytes, or None if there is no such part."},
     {"recipe", entry_recipe, METH_NOARGS, "recipe()\n--\n\nThe recipe's verified bytes."},
+    {"dependencies", entry_dependencies, METH_NOARGS,
+     "dependencies()\n--\n\nA list of tuples, as publish() takes them."},
     {"reject", entry_reject, METH_NOARGS, "reject()\n--\n\nSets the entry aside for this process."},
     {NULL, NULL, 0, NULL},
 };

@@ -169,7 +169,8 @@ static int module_exec(PyObject *module) {
         PyModule_AddIntConstant(module, "FLAG_USED", SAGGAR_FLAG_USED) < 0 ||
         PyModule_AddIntConstant(module, "FLAG_CACHEABLE", SAGGAR_FLAG_CACHEABLE) < 0 ||
         PyModule_AddIntConstant(module, "FLAG_ACTIVE", SAGGAR_FLAG_ACTIVE) < 0 ||
-        PyModule_AddIntConstant(module, "FLAG_NESTED", SAGGAR_FLAG_NESTED) < 0) {
+        PyModule_AddIntConstant(module, "FLAG_NESTED", SAGGAR_FLAG_NESTED) < 0 ||
+        PyModule_AddIntConstant(module, "FLAG_STARTING", SAGGAR_FLAG_STARTING) < 0) {
         return -1;
     }
     PyMethodDef *lists[] = {ext_encode_methods, ext_decode_methods, ext_recipe_methods, ext_host_methods,

@@ -16,22 +16,30 @@ static int check(ext_state *state, int err, const char *what) {
     return err == SAGGAR_OK ? 0 : -1;
 }
 
+static int add_part(ext_state *state, saggar_draft *draft, PyObject *name, PyObject *bytes) {
+    const char *text = ext_text(name, "the name of a part");
+    Py_buffer view;
+    if (text == NULL || PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    int err = saggar_draft_part(draft, text, view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return check(state, err, text);
+}
+
+/** Both are held meanwhile: asking for a buffer may run Python code, which may change the dict. */
 static int add_parts(ext_state *state, saggar_draft *draft, PyObject *parts) {
     PyObject *name, *bytes;
     Py_ssize_t next = 0;
-    while (PyDict_Next(parts, &next, &name, &bytes)) {
-        const char *text = ext_text(name, "the name of a part");
-        Py_buffer view;
-        if (text == NULL || PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0) {
-            return -1;
-        }
-        int err = saggar_draft_part(draft, text, view.buf, (size_t)view.len);
-        PyBuffer_Release(&view);
-        if (check(state, err, text) < 0) {
-            return -1;
-        }
+    int result = 0;
+    while (result == 0 && PyDict_Next(parts, &next, &name, &bytes)) {
+        Py_INCREF(name);
+        Py_INCREF(bytes);
+        result = add_part(state, draft, name, bytes);
+        Py_DECREF(name);
+        Py_DECREF(bytes);
     }
-    return 0;
+    return result;
 }
 
 static int arch_of(const char *name, saggar_arch *arch) {
@@ -113,7 +121,9 @@ static int add_each(ext_state *state, saggar_draft *draft, PyObject *items,
     PyObject *fast = PySequence_Fast(items, "symbols and dependencies must be lists");
     int result = fast == NULL ? -1 : 0;
     for (Py_ssize_t i = 0; result == 0 && i < PySequence_Fast_GET_SIZE(fast); i++) {
-        result = add(state, draft, PySequence_Fast_GET_ITEM(fast, i));
+        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(fast, i)); /* `add` may run Python code */
+        result = add(state, draft, item);
+        Py_DECREF(item);
     }
     Py_XDECREF(fast);
     return result;

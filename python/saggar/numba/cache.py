@@ -14,7 +14,7 @@ from numba.core.caching import _Cache
 from numba.core.errors import NumbaWarning
 
 from .. import _saggar
-from . import payload, process, recipe, target
+from . import dependencies, payload, process, recipe, target
 
 
 class FunctionCache(_Cache):
@@ -69,7 +69,7 @@ class FunctionCache(_Cache):
             frame.close()
 
     def _text(self) -> str:
-        return process.group_text(str(getattr(self._python, "__module__", "")), self._python.__qualname__)
+        return process.group_of(self._python)
 
     def _frame(self) -> process.Frame | None:
         frames = process.frames()
@@ -126,6 +126,10 @@ class FunctionCache(_Cache):
             self._last = ("load-failed", f"{type(error).__name__}: {error}"[:400])
             entry.reject()
         else:
+            request.subjects = dependencies.subjects_of(entry.dependencies())
+            frame = self._frame()
+            if frame is not None:
+                frame.subjects |= request.subjects
             self._note(request, result)
             process.report("hit", flags=flags | _saggar.FLAG_CACHEABLE, key=request.key,
                            group=request.text(), detail=entry.tier)
@@ -149,16 +153,18 @@ class FunctionCache(_Cache):
 
     def _save(self, frame: process.Frame, cres: Any) -> None:
         pending = frame.pending
+        self._warn(cres)
         if isinstance(pending, Refusal):
             self._not_stored(pending.why)
             return
-        self._warn(cres)
         try:
             parts, symbols = payload.build(pending, cres)
+            pending.subjects = set(frame.subjects)
+            depends = dependencies.records(pending.subjects)
         except _saggar.Uncacheable as error:
             self._not_stored(str(error), pending.key)
             return
-        publish(pending, pending, parts, symbols, cres.codegen, frame.started, self._flags())
+        publish(pending, pending, parts, symbols, depends, cres.codegen, frame.started, self._flags())
         self._note(pending, cres)
 
     def _note(self, request: recipe.Request, cres: Any) -> None:
@@ -201,13 +207,14 @@ keys: dict[str, bytes] = {}
 kernels: dict[str, recipe.Request] = {}
 
 
-def publish(keyed: Any, request: recipe.Request, parts: dict[str, bytes], symbols: list[str], codegen: Any,
+def publish(keyed: Any, request: recipe.Request, parts: dict[str, bytes], symbols: list[str],
+            depends: list[tuple[Any, ...]], codegen: Any,
             started: int, flags: int) -> None:
     """Publishes an entry and says so; what goes wrong is counted."""
     cache = process.cache()
     try:
         cache.publish(keyed.recipe, group=request.group(), parts=parts, features=target.features(codegen),
-                      symbols=symbols, seconds=(process.now() - started) / 1e9 if started else None)
+                      symbols=symbols, dependencies=depends, seconds=(process.now() - started) / 1e9 if started else None)
     except _saggar.SaggarError as error:
         process.report("not-stored", flags=process.flags(), reason="publish-failed", key=keyed.key,
                        group=request.text(), detail=f"{error.name}: {error}")

@@ -1,4 +1,7 @@
-"""Counts what Numba compiles: every `numba:compile` event that ended well."""
+"""Counts what Numba compiles: every `numba:compile` event that ended well.
+
+One that raised is not counted: Numba tries the versions of an overload in turn, and rejects some by compiling them.
+"""
 from __future__ import annotations
 
 from typing import Any
@@ -41,7 +44,7 @@ def compiled(python: Any, marked: bool, nanoseconds: int, detail: str) -> None:
     flags = process.flags() | (_saggar.FLAG_CACHEABLE if marked else 0)
     process.report("compiled", flags=flags, value=nanoseconds, detail=detail,
                    reason="none" if marked else "not-marked",
-                   group=process.group_text(str(getattr(python, "__module__", "")), python.__qualname__))
+                   group=process.group_of(python))
 
 
 def is_marked(dispatcher: Any) -> bool:

@@ -16,6 +16,7 @@ from numba.np.ufunc import dufunc, gufunc, ufuncbuilder
 
 from .. import _saggar
 from .kinds import class_name
+from .process import logical_module
 
 try:
     from numba.stencils.stencil import StencilFunc
@@ -38,13 +39,6 @@ class Function:
         self.module = logical_module(getattr(named, "__module__", None))
         self.qualname = str(getattr(named, "__qualname__", getattr(named, "__name__", "")))
         self.options = options
-
-
-def logical_module(name: object) -> str:
-    """A module's name; a program run by multiprocessing has the name that it has elsewhere."""
-    if not isinstance(name, str):
-        return ""
-    return "__main__" if name == "__mp_main__" else name
 
 
 def is_pinned(module: object) -> bool:

@@ -29,7 +29,7 @@ def set_apart(dispatcher: Any, cres: Any) -> bool:
 def asked(dispatcher: Any, sig: Any) -> None:
     """The program itself asks for a signature."""
     args = tuple(sigutils.normalize_signature(sig)[0])
-    cres = dispatcher.__dict__["_saggar_linked"].pop(args, None)
+    cres = dispatcher.__dict__.get("_saggar_linked", {}).pop(args, None)  # another thread may have taken them all
     if cres is not None and cres is dispatcher.overloads.get(args):
         _insert(dispatcher, cres)
         from .cache import keys
@@ -37,7 +37,7 @@ def asked(dispatcher: Any, sig: Any) -> None:
         key = keys.get(cres.fndesc.mangled_name)
         if key is not None:
             process.report("hit", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, key=key,
-                           group=process.group_text(str(dispatcher.py_func.__module__), dispatcher.py_func.__qualname__),
+                           group=process.group_of(dispatcher.py_func),
                            detail="this process")
 
 

@@ -47,7 +47,7 @@ def for_function(identity_object: Any) -> str:
     """The name of a function that is about to be compiled. Never raises."""
     func = identity_object.func
     qualname = identity_object.func_qualname
-    group = process.group_text(str(getattr(func, "__module__", "")), qualname)
+    group = process.group_text(getattr(func, "__module__", None), qualname)
     for prefix in GENERATED:
         if qualname.startswith(prefix):
             return derived(prefix, b"", group)
@@ -159,3 +159,22 @@ def _holds_function(t: Any) -> bool:
         return True
     return any(isinstance(item, types.Type) and _holds_function(item)
                for item in (t if isinstance(t, types.BaseTuple) else ()))
+
+
+class ExceptionArguments:
+    """
+    The LLVM type of an exception's arguments. Numba names the function that turns them into Python objects by the text of
+    their type alone, though it uses the constants of the function that raises: here the text names that one too.
+    """
+
+    __slots__ = ("_type", "_text")
+
+    def __init__(self, llvm_type: Any, arguments: Any, owner: str) -> None:
+        self._type = llvm_type
+        self._text = f"{llvm_type} {', '.join(map(str, arguments))} {owner}"
+
+    def as_pointer(self) -> Any:
+        return self._type.as_pointer()
+
+    def __repr__(self) -> str:
+        return self._text

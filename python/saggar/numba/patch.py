@@ -35,7 +35,9 @@ def apply() -> None:
     global _done
     if _done:
         return
-    from numba.core import bytecode, callconv, ccallback, compiler, dispatcher, environment, itanium_mangler, types
+    from numba.core import (base, bytecode, callconv, ccallback, codegen, compiler, dispatcher, environment, itanium_mangler,
+                            types)
+    from numba.core.typing import context
     from numba.np.ufunc import ufuncbuilder, wrappers
 
     _expect(dispatcher.Dispatcher, "enable_caching", "self")
@@ -60,12 +62,22 @@ def apply() -> None:
     _expect(bytecode.FunctionIdentity, "derive", "self")
     _expect(environment.Environment, "from_fndesc", "fndesc")
     _expect(callconv.CPUCallConv, "build_excinfo_struct", "self", "exc", "exc_args", "loc", "func_name")
+    _expect(callconv.CPUCallConv, "emit_unwrap_dynamic_exception_fn", "self", "module", "st_type", "nb_types")
     _expect(itanium_mangler, "mangle_type_or_value", "typ")
+    _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
+    _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
+    _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
+    _expect(base.OverloadSelector, "find", "self", "sig")
+    _expect(base.BaseContext, "compile_subroutine")
+    _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
+    _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
     if not hasattr(wrappers, "GufWrapperCache"):
         raise Unknown("numba.np.ufunc.wrappers.GufWrapperCache is not there")
     missing = {"library", "environment", "reload_init", "referenced_envs", "lifted"} - set(compiler.CR_FIELDS)
     if missing:
         raise Unknown(f"CompileResult has no {', '.join(sorted(missing))}")
+
+    from . import dependencies
 
     _done = True
     _dispatchers(dispatcher)
@@ -73,18 +85,21 @@ def apply() -> None:
     _ufuncs(ufuncbuilder, wrappers)
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
+    dependencies.apply(context, base, codegen)
 
 
 def _dispatchers(dispatcher: Any) -> None:
+    from numba.core.caching import NullCache
+    from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
     from numba.core.sigutils import normalize_signature
 
     cls = dispatcher.Dispatcher
     original_enable, original_compile = cls.enable_caching, cls.compile
-    from . import inherit, linked, process
+    from . import dependencies, inherit, linked, process
 
     frames_of = process._stack
-    Frame = process.Frame
+    Frame, wants = process.Frame, process.wants
 
     @functools.wraps(original_enable)
     def enable_caching(self: Any) -> None:
@@ -97,14 +112,12 @@ def _dispatchers(dispatcher: Any) -> None:
     @functools.wraps(original_compile)
     def compile(self: Any, sig: Any) -> Any:
         frames = frames_of.frames
-        frame = Frame(self, sig)
-        frames.append(frame)
-        try:
+        if not frames and isinstance(self._cache, NullCache) and wants(self.py_func.__module__):
+            self.enable_caching()
+        # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
+        with Frame(self, sig), global_compiler_lock:
             inherit.select(self, tuple(normalize_signature(sig)[0]))
             result = original_compile(self, sig)
-        finally:
-            frames.pop()
-            frame.close()
         if not frames and self.__dict__.get("_saggar_linked"):
             linked.asked(self, sig)
         return result
@@ -129,6 +142,8 @@ def _dispatchers(dispatcher: Any) -> None:
 
     @functools.wraps(original_add)
     def add_overload(self: Any, cres: Any) -> None:
+        if frames_of.frames and frames_of.frames[-1].owner is self:
+            dependencies.finished(cres.library, frames_of.frames[-1].subjects)
         if len(frames_of.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
             return
         original_add(self, cres)
@@ -186,13 +201,8 @@ def _cfuncs(ccallback: Any) -> None:
 
     @functools.wraps(original_compile)
     def compile(self: Any) -> None:
-        frame = process.Frame(self, self._sig)
-        process.frames().append(frame)
-        try:
+        with process.Frame(self, self._sig):
             original_compile(self)
-        finally:
-            process.frames().pop()
-            frame.close()
 
     @functools.wraps(original_uncached)
     def _compile_uncached(self: Any) -> Any:
@@ -210,6 +220,8 @@ def _cfuncs(ccallback: Any) -> None:
 
 
 def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
+    from . import dependencies
+
     cls = ufuncbuilder.UFuncDispatcher
     original_core = cls._compile_core
     original_wrap = ufuncbuilder.build_ufunc_wrapper
@@ -225,21 +237,18 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
     def _compile_core(self: Any, sig: Any, flags: Any, locals: Any) -> Any:
         from .cache import FunctionCache
 
-        frame = process.Frame(self, sig)
-        process.frames().append(frame)
         started = process.now()
         before = len(self.overloads)
-        try:
+        with process.Frame(self, sig) as frame:
             result = original_core(self, sig, flags, locals)
+            if result is not None:
+                dependencies.finished(result.library, frame.subjects)
             if frame.started or not isinstance(self.cache, FunctionCache) and len(self.overloads) > before:
                 from . import events, kinds
 
                 events.compiled(self.py_func, isinstance(self.cache, FunctionCache), process.now() - started,
                                 f"({kinds.short(tuple(result.signature.args))})")
             return result
-        finally:
-            process.frames().pop()
-            frame.close()
 
     @functools.wraps(original_wrap)
     def build_ufunc_wrapper(library: Any, context: Any, fname: str, signature: Any, objmode: bool, cres: Any) -> Any:
@@ -280,6 +289,7 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
     cls = bytecode.FunctionIdentity
     original_from, original_derive = cls.from_function.__func__, cls.derive
     original_mangle = itanium_mangler.mangle_type_or_value
+    from . import process
 
     def rename(identity: Any, name: str) -> Any:
         identity.unique_id = name
@@ -300,7 +310,7 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
         identity = original_derive(self)
         from . import names
 
-        return rename(identity, names.derived("derived", str(self.unique_id).encode(), identity.func_qualname))
+        return rename(identity, names.derived("derived", str(self.unique_id).encode(), process.group_of(identity.func)))
 
     def mangle_type_or_value(typ: Any) -> str:
         if isinstance(typ, types.Type):
@@ -321,6 +331,7 @@ def _contents(environment: Any, callconv: Any) -> None:
     from numba.core.cpu_options import FastMathOptions
 
     original_excinfo = callconv.CPUCallConv.build_excinfo_struct
+    original_unwrap = callconv.CPUCallConv.emit_unwrap_dynamic_exception_fn
 
     def from_fndesc(cls: Any, fndesc: Any) -> Any:
         from .environments import from_fndesc as create
@@ -333,7 +344,15 @@ def _contents(environment: Any, callconv: Any) -> None:
 
         return relocate(original_excinfo(self, exc, exc_args, loc, func_name))
 
+    @functools.wraps(original_unwrap)
+    def emit_unwrap_dynamic_exception_fn(self: Any, module: Any, st_type: Any, nb_types: Any) -> Any:
+        from .names import ExceptionArguments
+
+        owner = self.context.get_env_name(self.context.fndesc)
+        return original_unwrap(self, module, ExceptionArguments(st_type, nb_types, owner), nb_types)
+
     environment.Environment.from_fndesc = classmethod(from_fndesc)
+    callconv.CPUCallConv.emit_unwrap_dynamic_exception_fn = emit_unwrap_dynamic_exception_fn
     callconv.CPUCallConv.build_excinfo_struct = build_excinfo_struct
     for name in ("encode", "__str__"):
         if name in vars(FastMathOptions):

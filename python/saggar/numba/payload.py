@@ -13,14 +13,16 @@ from typing import Any
 
 import llvmlite.binding as llvm
 import numba
+from numba.core import types
 from numba.core.compiler import CompileResult
 from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
 
 from .. import _saggar
-from . import codec, environments, names, recipe
+from . import codec, dependencies, environments, names, recipe
 
 # Instructions that only the source asks for; LLVM itself puts in nothing but the atomic ones.
 _TARGET = re.compile(rb"llvm\.(x86|aarch64)\.(?!atomic\.)")
+_ASSEMBLY = re.compile(r'\basm (?:[a-z]+ )*"|"target-(?:cpu|features)"=')
 _SKIPPED = {"typemap", "calltypes", "doc", "global_dict"}
 _PARALLEL = ("numba_parallel_for", "do_scheduling_signed", "do_scheduling_unsigned", "get_num_threads", "allocate_sched",
              "get_sched_size", "set_parallel_chunksize", "get_parallel_chunksize", "get_thread_id")
@@ -70,10 +72,13 @@ symbol = Symbols()
 
 
 class Resolver:
-    """What `find` asks: whether a symbol can be bound."""
+    """What `find` asks: whether a symbol can be bound, and what is registered for a subject now."""
 
     def symbol(self, name: str) -> bool:
         return symbol(name)
+
+    def digest(self, code: bool, scope: str, name: str) -> bytes | None:
+        return dependencies.digest(code, scope, name)
 
 
 resolver = Resolver()
@@ -97,7 +102,7 @@ def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], dict[str, 
     if kind != "object":
         raise _saggar.Uncacheable(f"library of kind {kind}")
     obj, bitcode = bytes(obj), bytes(bitcode)
-    if _TARGET.search(bitcode):
+    if _TARGET.search(bitcode) or _ASSEMBLY.search(str(library._final_module)):  # bitcode hides the latter
         raise _saggar.Uncacheable("it asks for instructions of one processor")
     inside, why = names.inside(obj, bitcode)
     if why:
@@ -195,8 +200,13 @@ def admit(entry: Any) -> Any:
 
 def load_library(entry: Any, meta: Any, codegen: Any) -> Any:
     """The code library of an entry. Every check comes before: what is loaded once stays."""
-    return codegen.unserialize_library(
-        (meta["library"], "object", (bytes(entry.part("object")), bytes(entry.part("bitcode")))))
+    obj = bytes(entry.part("object"))
+    library = codegen.unserialize_library((meta["library"], "object", (obj, bytes(entry.part("bitcode")))))
+    # A recursive call waits for its symbol, which Numba looks for in modules that it compiled.
+    linker = codegen._rtlinker
+    linker._defined.update(name for name, is_defined, _ in _saggar.object_symbols(obj) if is_defined)
+    linker.resolve(codegen._engine)
+    return library
 
 
 def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) -> CompileResult:
@@ -223,7 +233,20 @@ def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) 
         reload_init=reload_init, referenced_envs=others)
     for env in others:
         library.codegen.set_env(env.env_name, env)
+    if isinstance(restype, types.Generator):
+        _insert_generator(target_context, restype, fndesc, entry, library)
     return result
+
+
+def _insert_generator(target_context: Any, gentype: Any, fndesc: Any, entry: Any, library: Any) -> None:
+    """What lowering a generator does beside its code, so that functions compiled later can iterate over it."""
+    from numba.core.generators import GeneratorDescriptor
+
+    descriptor = GeneratorDescriptor.from_generator_fndesc(None, fndesc, gentype, target_context.mangler)
+    defined = {name for name, is_defined, _ in _saggar.object_symbols(bytes(entry.part("object"))) if is_defined}
+    if descriptor.mangled_name not in defined:
+        raise Refused("load-failed", "its generator has another name here")
+    target_context.insert_generator(gentype, descriptor, [library])
 
 
 def _fndesc(packed: dict[str, Any], unpacker: codec.Codec, python: Any) -> Any:

@@ -15,7 +15,7 @@ from .. import _saggar
 class Frame:
     """One running `compile` of a dispatcher: what it is for, its claim, and what was named inside it."""
 
-    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "linked", "started")
+    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "linked", "started", "subjects")
 
     def __init__(self, owner: Any, sig: Any) -> None:
         self.owner = owner
@@ -25,12 +25,23 @@ class Frame:
         self.ordinals: dict[str, int] = {}
         self.base: bytes | None | bool = False  # False: not asked for yet; None: has no encoding
         self.started = 0
+        self.subjects: set[str] = set()  # see dependencies
 
     def ordinal(self, what: str) -> int:
         """0, 1, 2 ... for each kind of thing named inside this compilation."""
         number = self.ordinals.get(what, 0)
         self.ordinals[what] = number + 1
         return number
+
+    def __enter__(self) -> Frame:
+        _stack.frames.append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _stack.frames.pop()
+        self.close()
+        if _stack.frames:
+            _stack.frames[-1].subjects |= self.subjects
 
     def close(self) -> None:
         """Gives the claim back, whatever became of the compilation."""
@@ -49,6 +60,16 @@ _stack = _Stack()
 _cache: Any = None
 _cache_failed = ""
 _lock = threading.Lock()
+_wanted: tuple[str, ...] | None = None
+
+
+def _after_fork() -> None:
+    """The child has one thread, and no other that could release the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def frames() -> list[Frame]:
@@ -86,13 +107,34 @@ def required() -> bool:
     return os.environ.get("SAGGAR_MODE") == "require"
 
 
+def wants(module: object) -> bool:
+    """True if functions of this module are cached although nobody marked them: SAGGAR_NUMBA is "all" or names it."""
+    global _wanted
+    if _wanted is None:
+        _wanted = tuple(filter(None, map(str.strip, os.environ.get("SAGGAR_NUMBA", "").split(","))))
+    return any(name == "all" or module == name or str(module).startswith(name + ".") for name in _wanted)
+
+
 def flags() -> int:
     """USED for what the program itself asked for, NESTED for what is linked into a caller."""
     return _saggar.FLAG_USED if len(_stack.frames) <= 1 else _saggar.FLAG_NESTED
 
 
-def group_text(module: str, qualname: str) -> str:
-    return f"numba:{module}:{qualname}"
+def logical_module(name: object) -> str:
+    """A module's name; a program run by multiprocessing has the name that it has elsewhere."""
+    if not isinstance(name, str):
+        return ""
+    return "__main__" if name == "__mp_main__" else name
+
+
+def group_text(module: object, qualname: str) -> str:
+    """A function's group, as entries have it."""
+    return f"numba:{logical_module(module)}:{qualname}"
+
+
+def group_of(python: Any) -> str:
+    """The group of a Python function."""
+    return group_text(getattr(python, "__module__", None), str(getattr(python, "__qualname__", "")))
 
 
 def report(event: str, **details: Any) -> None:

@@ -95,7 +95,7 @@ def signature_value(args: tuple[types.Type, ...], return_type: types.Type | None
 class Request:
     """A function, a signature and the options in force: everything that a key is made of."""
 
-    __slots__ = ("key", "recipe", "content", "module", "qualname", "args", "return_type", "fields", "arguments")
+    __slots__ = ("key", "recipe", "content", "module", "qualname", "args", "return_type", "fields", "arguments", "subjects")
 
     def __init__(self, owner: Any, kind: str, args: tuple[types.Type, ...], return_type: types.Type | None) -> None:
         content = identity.content(owner)
@@ -103,6 +103,7 @@ class Request:
         self.args = args
         self.return_type = return_type
         self.arguments: dict[bytes, Any] = {}
+        self.subjects: set[str] = set()  # what the code turned out to depend on, see dependencies
         encode = values.Encoder(self._function).encode
         root = content.nodes[0].function
         self.module = root.module

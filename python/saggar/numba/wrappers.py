@@ -12,7 +12,7 @@ from numba.core.caching import _Cache
 
 from .. import _saggar
 from . import cache as cache_module
-from . import payload, process, recipe
+from . import dependencies, payload, process, recipe
 
 
 class GufuncWrapperCache(_Cache):
@@ -118,10 +118,11 @@ def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
         parts, symbols, inside = payload.library_parts(library)
         parts["meta"] = _saggar.encode({"kind": "library", "library": library.name, "names": _saggar.Map(inside)})
         payload._no_paths(kernel, parts)
+        depends = dependencies.records(kernel.subjects)
     except _saggar.Uncacheable as error:
         process.report("not-stored", reason="uncacheable", key=request.key, group=kernel.text(), detail=str(error))
         return
-    cache_module.publish(request, kernel, parts, symbols, library.codegen, started, _saggar.FLAG_USED)
+    cache_module.publish(request, kernel, parts, symbols, depends, library.codegen, started, _saggar.FLAG_USED)
 
 
 def build_ufunc_wrapper(original: Any, library: Any, context: Any, fname: str, signature: Any, objmode: bool,

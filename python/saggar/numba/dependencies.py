@@ -1,0 +1,194 @@
+"""What typing and lowering alone reveal: the overloads, attributes, lowerings and types that a function is made with.
+
+While a function is compiled, each question that Numba asks about something that is not its own is noted with the
+compilation at hand, as a subject (see `extensions`). A finished library keeps its subjects, and whoever links it takes
+them over; so an entry depends on everything that went into it, whatever was compiled or loaded before.
+"""
+from __future__ import annotations
+
+import functools
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from numba.core import types
+
+from .. import _saggar
+from . import extensions, process
+
+RESOLVER = "numba"
+_of_library: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+_UNNAMED = ""  # stands for something that has no name in another process
+
+
+class Collector:
+    """Collects subjects for a compilation that has no frame of its own, and hands them on."""
+
+    __slots__ = ("frame", "kept")
+
+    def __init__(self) -> None:
+        frames = process.frames()
+        self.frame = frames[-1] if frames else None
+        self.kept: set[str] = set()
+
+    def __enter__(self) -> Collector:
+        if self.frame is not None:
+            self.kept, self.frame.subjects = self.frame.subjects, set()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.frame is not None:
+            self.frame.subjects |= self.kept
+
+    def finish(self, library: Any) -> None:
+        if self.frame is not None:
+            finished(library, self.frame.subjects)
+
+
+def _watches(watch: Any) -> Any:
+    """For what runs in the middle of Numba's work: never raises. Where it fails, nothing is stored."""
+    @functools.wraps(watch)
+    def guarded(*arguments: Any) -> None:
+        frames = process.frames()
+        if frames:
+            try:
+                watch(frames[-1].subjects, *arguments)
+            except Exception as error:
+                process.fault(f"watching a compilation: {type(error).__name__}: {error}")
+                frames[-1].subjects.add(_UNNAMED)
+    return guarded
+
+
+def _add(subjects: set[str], subject: extensions.Subject | None) -> None:
+    if subject is not None:
+        subjects.add(_UNNAMED if subject.text is None else subject.text)
+
+
+def _add_types(subjects: set[str], found: Any) -> None:
+    for one in found:
+        if isinstance(one, types.Type):
+            text = extensions.type_subject(one)
+            if text is not None:
+                subjects.add(text)
+
+
+@_watches
+def called(subjects: set[str], func: Any, args: Any, kws: Any) -> None:
+    """The compilation at hand asks what a function returns for these types."""
+    key = getattr(func, "typing_key", func)
+    if getattr(type(key), "__hash__", None) is not None:
+        _add(subjects, extensions.index().calls.by_key.get(key))
+    _add_types(subjects, args)
+    _add_types(subjects, dict(kws).values())
+
+
+@_watches
+def attribute(subjects: set[str], typ: Any, name: str) -> None:
+    """It asks for a type's attribute."""
+    known = extensions.index().attributes.by_key
+    for key in (typ, *type(typ).__mro__):
+        _add(subjects, known.get((key, name)))
+        _add(subjects, known.get((key, "")))
+    _add_types(subjects, (typ,))
+
+
+@_watches
+def lowered(subjects: set[str], implementation: Any) -> None:
+    """It uses an implementation."""
+    _add(subjects, extensions.index().lowering_of.get(id(implementation)))
+
+
+@_watches
+def linked(subjects: set[str], library: Any) -> None:
+    """It takes in a finished library."""
+    subjects.update(_of_library.get(library, ()))
+
+
+def finished(library: Any, subjects: set[str]) -> None:
+    """A library is complete; this is what it was made with."""
+    if subjects:
+        _of_library[library] = frozenset(subjects) | _of_library.get(library, frozenset())
+
+
+def records(subjects: set[str]) -> list[tuple[Any, ...]]:
+    """The dependencies of an entry. Raises Uncacheable if one has no name or no content."""
+    result = []
+    for subject in sorted(subjects):
+        if subject == _UNNAMED:
+            raise _saggar.Uncacheable("it uses an overload of something that has no name")
+        digest = extensions.digest(subject)
+        if digest is None:
+            raise _saggar.Uncacheable(f"it uses something that is not registered: {subject}")
+        result.append(("code", RESOLVER, subject, digest))
+    return result
+
+
+def subjects_of(stored: list[tuple[Any, ...]]) -> set[str]:
+    """The subjects among an entry's dependencies."""
+    return {name for kind, resolver, name, *_ in stored if kind == "code" and resolver == RESOLVER}
+
+
+def digest(code: bool, resolver: str, name: str) -> bytes | None:
+    """What the library asks for when it checks an entry: the digest now, or None."""
+    if not code or resolver != RESOLVER:
+        return None
+    try:
+        return extensions.digest(name)
+    except Exception:
+        return None
+
+
+def apply(context: Any, base: Any, codegen: Any) -> None:
+    """Changes Numba: `context` is numba.core.typing.context, `base` numba.core.base, `codegen` numba.core.codegen."""
+    _typing(context.BaseContext)
+    _lowering(base, codegen.CPUCodeLibrary)
+
+
+def _typing(cls: Any) -> None:
+    original_call, original_get, original_set = cls.resolve_function_type, cls.resolve_getattr, cls.resolve_setattr
+
+    @functools.wraps(original_call)
+    def resolve_function_type(self: Any, func: Any, args: Any, kws: Any) -> Any:
+        called(func, args, kws)
+        return original_call(self, func, args, kws)
+
+    @functools.wraps(original_get)
+    def resolve_getattr(self: Any, typ: Any, attr: Any) -> Any:
+        attribute(typ, attr)
+        return original_get(self, typ, attr)
+
+    @functools.wraps(original_set)
+    def resolve_setattr(self: Any, target: Any, attr: Any, value: Any) -> Any:
+        attribute(target, attr)
+        return original_set(self, target, attr, value)
+
+    cls.resolve_function_type = resolve_function_type
+    cls.resolve_getattr = resolve_getattr
+    cls.resolve_setattr = resolve_setattr
+
+
+def _lowering(base: Any, library: Any) -> None:
+    original_find = base.OverloadSelector.find
+    original_subroutine = base.BaseContext.compile_subroutine
+    original_link = library.add_linking_library
+
+    @functools.wraps(original_find)
+    def find(self: Any, sig: Any) -> Any:
+        implementation = original_find(self, sig)
+        lowered(implementation)
+        return implementation
+
+    @functools.wraps(original_subroutine)
+    def compile_subroutine(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with Collector() as collector:
+            cres = original_subroutine(self, *args, **kwargs)
+            collector.finish(cres.library)
+        return cres
+
+    @functools.wraps(original_link)
+    def add_linking_library(self: Any, added: Any) -> Any:
+        linked(added)
+        return original_link(self, added)
+
+    base.OverloadSelector.find = find
+    base.BaseContext.compile_subroutine = compile_subroutine
+    library.add_linking_library = add_linking_library

@@ -1,0 +1,215 @@
+"""Runs a state of a project with Saggar and without, and says what is wrong with the answer."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from .edits import write
+from .model import COMPILED, Project, module_name
+
+SERVER = Path(__file__).with_name("server.py")
+Unit = tuple[str, str, str, str]
+
+
+class Server:
+    """A server process: with the adapter, or without."""
+
+    def __init__(self, adapter: bool, errors: Any) -> None:
+        self.process = subprocess.Popen([sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=environment(adapter), stderr=errors)
+
+    def ask(self, jobs: list[dict[str, Any]]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"jobs": jobs}) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> list[dict[str, Any]]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the server ended")
+        return json.loads(line)
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+def environment(adapter: bool, **more: str) -> dict[str, str]:
+    result = {name: value for name, value in os.environ.items()
+              if not name.startswith(("SAGGAR_", "NUMBA_")) or name == "SAGGAR_MODULE"}
+    result.update(PYTHONDONTWRITEBYTECODE="1", NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER="workqueue", SAGGAR_IMAGE_PATH="none",
+                  PYTHONWARNINGS="ignore", SAGGAR_MODE="use" if adapter else "off", **more)
+    return result
+
+
+def job(project: Project, folder: Path, **env: str) -> dict[str, Any]:
+    functions = [[module_name(item.module), item.name] for item in project.of(*COMPILED)]
+    functions += [[module, f"{name}_back"] for module, name in functions if project.items[name].kind == "pingpong"]
+    entries = {}
+    for key, (name, args) in project.entries.items():
+        entries[key] = [module_name(project.items[name].module), name, args]
+    return {"project": str(folder), "modules": [module_name(n) for n in range(project.count)], "functions": functions,
+            "entries": entries, "env": env}
+
+
+class Judge:
+    """What was published so far, and what is wrong with a run: too much compiled, or too little."""
+
+    def __init__(self) -> None:
+        self.seen: set[Unit] = set()
+        self.counts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def copy(self) -> Judge:
+        other = Judge()
+        other.seen = set(self.seen)
+        return other
+
+    def units(self, project: Project, event: dict[str, Any], prints: dict[str, str]) -> Unit:
+        def name_of(text: str) -> str:
+            return text[:-5] if text.endswith("_back") and text not in project.items else text
+
+        def print_of(text: str) -> str:
+            text = name_of(text)
+            if text not in prints:
+                prints[text] = project.print_of(text) if text in project.items else text
+            return prints[text]
+
+        name = event["name"]
+        group = project.group(name) if name in project.items else name
+        args = re.sub(r"<(\w+)>", lambda match: print_of(match[1]), event["args"])
+        return group, print_of(name), args, event["inherited"]
+
+    def look(self, project: Project, answers: list[dict[str, Any]], learn: bool = True) -> list[tuple[str, str, str]]:
+        """(what, function, detail) of each thing that is wrong."""
+        wrong: list[tuple[str, str, str]] = []
+        prints: dict[str, str] = {}
+        known, new, compiled_by = set(self.seen), set(), Counter()
+        for answer in answers:
+            last: dict[str, Unit] = {}
+            mine: set[Unit] = set()
+            missed: dict[str, str] = {}
+            refused = {event["name"] for event in answer["events"] if event["event"] == "ufunc not-stored"}
+            for event in answer["events"]:
+                what = event["event"].removeprefix("ufunc ")
+                if what in ("fault", "random-name"):
+                    self.counts[what] += 1
+                    if what == "fault":
+                        wrong.append((what, event["group"], event["detail"]))
+                    else:
+                        self.reasons[f"random name: {event['detail']}"] += 1
+                    continue
+                if event["event"].startswith("ufunc") and event["name"] not in project.items:
+                    continue
+                unit = self.units(project, event, prints)
+                if what == "miss":
+                    missed[event["name"]] = f"{event['why']} {event['detail']}"
+                elif what == "compiled":
+                    self.counts["compiled"] += 1
+                    last[event["name"]] = unit
+                    if unit in known:
+                        self.counts["needless"] += 1
+                        wrong.append(("needless", event["name"], f"{unit} {missed.get(event['name'], '')}"))
+                    if unit not in mine:
+                        compiled_by[unit] += 1
+                    mine.add(unit)
+                    if event["event"].startswith("ufunc") and event["name"] not in refused:
+                        new.add(unit)
+                elif what == "published":
+                    new.add(unit)
+                elif what == "not-stored":
+                    self.counts["not stored"] += 1
+                    self.reasons[re.sub(r"\d+", "N", event.get("detail", ""))] += 1
+                elif what == "hit":
+                    self.counts["hits"] += 1
+                    if not event["event"].startswith("ufunc") and unit not in known and unit not in new and len(answers) == 1:
+                        self.counts["served though new"] += 1
+                        wrong.append(("served", event["name"], str(unit)))
+        twice = [unit for unit, count in compiled_by.items() if count > 1 and unit in new]
+        if len(answers) > 1 and twice:
+            self.counts["compiled twice at once"] += len(twice)
+            self.reasons["twice: " + str(twice[0][:1])] += 1
+        if learn:
+            self.seen |= new
+        return wrong
+
+
+def differences(reference: dict[str, Any], answer: dict[str, Any]) -> list[tuple[str, str, str]]:
+    if answer.get("broken") or reference.get("broken"):
+        broken = [text.get("broken", "").strip().splitlines()[-1:] for text in (reference, answer)]
+        if not reference.get("broken") or not answer.get("broken"):
+            return [("broken", "", f"reference: {broken[0]}, with Saggar: {broken[1]}")]
+    if reference.get("broken"):
+        return []
+    return [("different", key, f"{answer['results'].get(key)} instead of {reference['results'][key]}")
+            for key in reference["results"] if answer["results"].get(key) != reference["results"][key]]
+
+
+class Runner:
+    """The two servers, the store, and the folders of one soak."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        work.mkdir(parents=True, exist_ok=True)
+        self.errors = (work / "stderr").open("ab")
+        self.plain, self.cached = Server(False, self.errors), Server(True, self.errors)
+        self.stores = 0
+        self.made = 0
+
+    def close(self) -> None:
+        self.plain.close()
+        self.cached.close()
+        self.errors.close()
+
+    def store(self) -> str:
+        self.stores += 1
+        return str(self.work / f"store{self.stores}")
+
+    def env(self, store: str, image: str = "") -> dict[str, str]:
+        result = {"SAGGAR_DIR": store, "XDG_STATE_HOME": str(self.work / "state"), "XDG_CACHE_HOME": str(self.work / "cache")}
+        return {**result, "SAGGAR_IMAGE": image}
+
+    def run(self, project: Project, folder: Path, store: str, image: str = "", times: int = 1,
+            reference: Project | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """(the answer without a cache, those with it)."""
+        plain = write(reference or project, self.work / "plain", cache=False)
+        self.plain.ask([job(project, plain)])
+        self.cached.ask([job(project, folder, **self.env(store, image)) for _ in range(times)])
+        answers = self.cached.answer()
+        return self.plain.answer()[0], answers
+
+    def with_adapter_alone(self, project: Project, key: str) -> Any:
+        """The result of one call in a process of its own: options inherited from callers as the adapter has them, no cache."""
+        folder = write(project, self.work / "alone", cache=False)
+        asked = job(project, folder, **self.env(self.store()))
+        asked["entries"] = {key: asked["entries"][key]}
+        self.cached.ask([asked])
+        return self.cached.answer()[0]["results"].get(key)
+
+    def fresh(self, project: Project, store: str, image: str, seed: str) -> list[dict[str, Any]]:
+        """One run in a new process, under another hash seed and in another folder."""
+        with tempfile.TemporaryDirectory(dir=self.work) as folder:
+            asked = job(project, write(project, Path(folder)), **self.env(store, image))
+            done = subprocess.run([sys.executable, str(SERVER), "--once"], input=json.dumps(asked) + "\n", capture_output=True, text=True,
+                                  env=environment(True, PYTHONHASHSEED=seed), timeout=400)
+        if done.returncode:
+            return [{"results": {}, "events": [], "broken": done.stderr[-2000:] or f"exit {done.returncode}"}]
+        return [json.loads(done.stdout)]
+
+    def bake(self, store: str) -> str:
+        """An image of everything in a store."""
+        self.made += 1
+        image = str(self.work / f"image{self.made}.saggar")
+        binary = os.environ.get("SAGGAR_BIN", str(Path(sys.executable).with_name("saggar")))
+        subprocess.run([binary, "bake", "--all", "-o", image, store], check=True, capture_output=True,
+                       env={**environment(True), **self.env(store)})
+        return image

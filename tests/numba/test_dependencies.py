@@ -1,0 +1,256 @@
+"""What only typing and lowering reveal: an edit of it recompiles what was made with it, and nothing else."""
+import pytest
+
+EXT = """
+    from numba import types
+    from numba.core import cgutils
+    from numba.experimental import structref
+    from numba.extending import (NativeValue, box, intrinsic, lower_builtin, make_attribute_wrapper, models, overload,
+                                 overload_attribute, overload_method, register_jitable, register_model, type_callable,
+                                 typeof_impl, unbox)
+    FACTOR = 5
+
+    @register_jitable
+    def helper(x):
+        return x + 10
+
+    def plain(x): pass
+    @overload(plain)
+    def ol_plain(x):
+        def impl(x): return helper(x) * FACTOR
+        return impl
+
+    def inlined(x): pass
+    @overload(inlined, inline="always")
+    def ol_inlined(x):
+        def impl(x): return x * 7
+        return impl
+
+    @overload_method(types.Array, "twice")
+    def ol_twice(a):
+        def impl(a): return a.sum() * 2
+        return impl
+
+    @overload_attribute(types.Array, "hundred")
+    def ol_hundred(a):
+        def impl(a): return 100
+        return impl
+
+    @intrinsic
+    def increment(context, x):
+        def codegen(context, builder, sig, args):
+            return builder.add(args[0], args[0].type(1))
+        return x(x), codegen
+
+    @structref.register
+    class PointType(types.StructRef):
+        def preprocess_fields(self, fields):
+            return tuple((name, types.unliteral(t)) for name, t in fields)
+    class Point(structref.StructRefProxy):
+        def __new__(cls, x): return structref.StructRefProxy.__new__(cls, x)
+    structref.define_proxy(Point, PointType, ["x"])
+    @overload_method(PointType, "area")
+    def ol_area(self):
+        def impl(self): return self.x * 4
+        return impl
+
+    class Interval:
+        def __init__(self, lo, hi): self.lo, self.hi = lo, hi
+    class IntervalType(types.Type):
+        def __init__(self): super().__init__(name="Interval")
+    interval_type = IntervalType()
+    @typeof_impl.register(Interval)
+    def typeof_interval(value, context): return interval_type
+    @type_callable(Interval)
+    def type_interval(context):
+        def typer(lo, hi): return interval_type
+        return typer
+    @register_model(IntervalType)
+    class IntervalModel(models.StructModel):
+        def __init__(self, dmm, fe_type):
+            models.StructModel.__init__(self, dmm, fe_type, [("lo", types.float64), ("hi", types.float64)])
+    make_attribute_wrapper(IntervalType, "lo", "lo")
+    make_attribute_wrapper(IntervalType, "hi", "hi")
+    @lower_builtin(Interval, types.Float, types.Float)
+    def make_interval(context, builder, sig, args):
+        made = cgutils.create_struct_proxy(sig.return_type)(context, builder)
+        made.lo, made.hi = args
+        return made._getvalue()
+    @unbox(IntervalType)
+    def unbox_interval(typ, obj, c):
+        made = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+        for name in ("lo", "hi"):
+            held = c.pyapi.object_getattr_string(obj, name)
+            setattr(made, name, c.pyapi.float_as_double(held))
+            c.pyapi.decref(held)
+        return NativeValue(made._getvalue(), is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
+    """
+LIB = """
+    import numpy as np
+    from numba import njit, vectorize
+    import ext
+    from ext import Interval, Point, increment, inlined
+    @njit(cache=True)
+    def callee(x): return ext.plain(x)
+    @njit(cache=True)
+    def caller(x): return callee(x) - 1
+    @njit(cache=True)
+    def inline(x): return inlined(x)
+    @njit(cache=True)
+    def method(a): return a.twice()
+    @njit(cache=True)
+    def attribute(a): return a.hundred
+    @njit(cache=True)
+    def intrinsics(x): return increment(x)
+    @njit(cache=True)
+    def struct(p): return p.area()
+    @njit(cache=True)
+    def width(v): return v.hi - v.lo
+    @njit(cache=True)
+    def build(a, b): return width(Interval(a, b))
+    @vectorize(cache=True)
+    def loop(x): return ext.plain(x)
+    @njit(cache=True)
+    def untouched(x): return x + 1
+    """
+PROGRAM = """
+    import numpy as np
+    from lib import *
+    print(caller(1), inline(1), method(np.ones(2)), attribute(np.ones(2)), intrinsics(1), struct(Point(3)), width(Interval(1., 3.)),
+          build(2., 5.), loop(np.arange(2))[1], untouched(1))
+    """
+BEFORE = "54 7 4.0 100 2 12 2.0 3.0 55 2\n"
+
+
+@pytest.fixture
+def lib(project):
+    project.write("ext.py", EXT)
+    project.write("lib.py", LIB)
+    first = project.good(PROGRAM)
+    assert first.out == BEFORE
+    assert not [e for e in first.of("not-stored")], first.of("not-stored")
+    again = project.good(PROGRAM)
+    assert again.out == BEFORE and again.cacheable() == []
+    return project
+
+
+@pytest.mark.parametrize("change, out, compiled", [
+    (("x + 10", "x + 20"), "104 7 4.0 100 2 12 2.0 3.0 105 2\n", ["callee", "caller", "loop", "loop"]),
+    (("FACTOR = 5", "FACTOR = 6"), "65 7 4.0 100 2 12 2.0 3.0 66 2\n", ["callee", "caller", "loop", "loop"]),
+    (("x * 7", "x * 8"), "54 8 4.0 100 2 12 2.0 3.0 55 2\n", ["inline"]),
+    (("a.sum() * 2", "a.sum() * 3"), "54 7 6.0 100 2 12 2.0 3.0 55 2\n", ["method"]),
+    (("return 100", "return 101"), "54 7 4.0 101 2 12 2.0 3.0 55 2\n", ["attribute"]),
+    (("type(1)", "type(2)"), "54 7 4.0 100 3 12 2.0 3.0 55 2\n", ["intrinsics"]),
+    (("self.x * 4", "self.x * 5"), "54 7 4.0 100 2 15 2.0 3.0 55 2\n", ["struct"]),
+    (("made.lo, made.hi = args", "made.hi, made.lo = args"), "54 7 4.0 100 2 12 2.0 -3.0 55 2\n", ["build"]),
+    (('IntervalType, "hi", "hi"', 'IntervalType, "lo", "hi"'), "54 7 4.0 100 2 12 0.0 0.0 55 2\n", ["build", "width"]),
+    (('("lo", "hi"):', '("hi", "lo"):'), BEFORE, ["build", "width"]),
+], ids=["helper", "global", "inline", "method", "attribute", "intrinsic", "structref", "lowering", "attribute-wrapper", "unbox"])
+def test_edit(lib, change, out, compiled):
+    assert change[0] in EXT
+    lib.write("ext.py", EXT.replace(*change))
+    result = lib.good(PROGRAM)
+    assert result.out == out
+    assert result.names("published") == compiled
+
+
+def test_what_decides_nothing(lib):
+    """Comments, order, another overload of another function."""
+    lib.write("ext.py", "    # moved\n\n" + EXT + """
+    def another(x): pass
+    @overload(another)
+    def ol_another(x):
+        def impl(x): return x
+        return impl
+    """)
+    result = lib.good(PROGRAM)
+    assert result.out == BEFORE and result.cacheable() == []
+
+
+def test_new_caller_of_a_loaded_callee(lib):
+    """The callee is served; what it depends on goes into its new caller."""
+    program = """
+        from numba import njit
+        import lib
+        @njit(cache=True)
+        def above(x): return lib.callee(x) + 100
+        print(above(1))
+        """
+    assert lib.good(program).out == "155\n"
+    assert lib.good(program).cacheable() == []
+    lib.write("ext.py", EXT.replace("x + 10", "x + 20"))
+    changed = lib.good(program)
+    assert changed.out == "205\n" and changed.names("published") == ["above", "callee"]
+
+
+def test_the_reason_names_it(lib):
+    lib.write("ext.py", EXT.replace("a.sum() * 2", "a.sum() * 3"))
+    missed = lib.good(PROGRAM).of("miss")
+    assert [(e["reason"], "twice" in e["detail"] or "Array" in e["detail"]) for e in missed] == [("dependency", True)]
+
+
+def test_cached_generator_in_a_new_caller(project):
+    project.write("lib.py", """
+        from numba import njit
+        @njit(cache=True)
+        def count(n):
+            for i in range(n):
+                yield i
+        """)
+    assert project.good("from lib import count\nprint(list(count(3)))").out == "[0, 1, 2]\n"
+    result = project.good("""
+        from numba import njit
+        import lib
+        @njit(cache=True)
+        def total(n):
+            s = 0
+            for x in lib.count(n):
+                s += x
+            return s
+        print(list(lib.count(3)), total(4))
+        """)
+    assert result.out == "[0, 1, 2] 6\n" and result.names("published") == ["total"]
+
+
+def test_unmarked_functions_on_demand(project):
+    """SAGGAR_NUMBA: what nobody marked is cached too."""
+    program = """
+        from numba import njit
+        @njit
+        def inner(x): return x + 1
+        @njit
+        def outer(x): return inner(x) * 2
+        print(outer(3))
+        """
+    assert project.good(program).count("published") == 0
+    assert project.good(program, SAGGAR_NUMBA="other").count("published") == 0
+    assert project.good(program, SAGGAR_NUMBA="other,__main__").names("published") == ["outer"]
+    warm = project.good(program, SAGGAR_NUMBA="all")
+    assert warm.out == "8\n" and warm.count("compiled") == 0
+
+
+def test_exceptions_arguments_use_their_own_constants(project):
+    """Two functions raise with arguments of equal layout and different classes."""
+    project.cold_and_warm("""
+        import collections
+        from numba import njit
+        P = collections.namedtuple("P", "a b")
+        Q = collections.namedtuple("Q", "a b")
+        @njit(cache=True)
+        def one(x):
+            if x > 0:
+                raise ValueError("one", P(x, x), x)
+            return x
+        @njit(cache=True)
+        def two(x):
+            if x > 1:
+                raise KeyError("two", Q(x, x), x)
+            return x
+        @njit(cache=True)
+        def both(x, y): return one(x) + two(y)
+        for pair in ((1, 0), (0, 2)):
+            try:
+                both(*pair)
+            except Exception as error:
+                print(repr(error))
+        """)

@@ -1,0 +1,33 @@
+"""Random projects and edits, see soak.py: never stale, hardly ever a needless compilation; and the soak would notice."""
+import os
+
+import pytest
+from soak import Soak
+
+STEPS = int(os.environ.get("SOAK_STEPS", "200"))
+
+
+def soak(tmp_path, seed, steps, until=lambda found: False):
+    said = []
+    run = Soak(seed, tmp_path, show=1, say=lambda text, **_: said.append(text), until=until)
+    try:
+        run.run(steps)
+    finally:
+        run.runner.close()
+    return run, "\n".join([*said, run.summary()])
+
+
+def test_random_edits(tmp_path):
+    run, text = soak(tmp_path, 1, STEPS)
+    print(text)
+    assert run.good(), text
+    assert run.step == STEPS and run.judge.counts["hits"] > STEPS and run.judge.counts["compiled"] > STEPS / 2
+    assert run.calls["answers"] > 0.6 * sum(run.calls.values()), run.calls
+
+
+@pytest.mark.parametrize("how,what", [("stale", "different"), ("needless", "needless")])
+def test_a_broken_adapter_is_noticed(tmp_path, monkeypatch, how, what):
+    monkeypatch.setenv("SOAK_BREAK", how)
+    run, text = soak(tmp_path, 2, 60, until=lambda found: found[what] > 0)
+    assert run.found[what] and not run.good(), text
+    assert (run.kept[0] / "after").is_dir()
