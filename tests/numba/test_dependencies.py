@@ -254,3 +254,74 @@ def test_exceptions_arguments_use_their_own_constants(project):
             except Exception as error:
                 print(repr(error))
         """)
+
+
+STUB = """
+    from numba import njit, types
+    from numba.extending import overload, overload_attribute
+    class Settings:
+        step = 1
+        def ten(self): return 10
+    SETTINGS = Settings()
+    SETTINGS.extra = 100
+    def stub(x): pass
+    @overload(stub)
+    def ol_stub(x):
+        k = Settings.step + SETTINGS.ten() + SETTINGS.extra
+        def impl(x): return x + k
+        return impl
+    @njit(cache=True)
+    def f(x): return stub(x)
+    @njit(cache=True)
+    def size(a): return a.size
+    """
+USE = "import numpy as np\nfrom lib import *\nprint(f(1), size(np.ones(3)))"
+
+
+@pytest.mark.parametrize("change, out, published", [
+    (("step = 1", "step = 2"), "113 3\n", ["f"]),
+    (("return 10", "return 20"), "122 3\n", ["f"]),
+    (("extra = 100", "extra = 200"), "212 3\n", ["f"]),
+    (("def stub(x): pass", "def stub(x): return x + 1"), "112 3\n", []),
+    (("class Settings:", "class Settings:\n        'A docstring.'"), "112 3\n", []),
+], ids=["class", "method", "object", "stub", "docstring"])
+def test_what_an_overload_reads_while_numba_compiles(project, change, out, published):
+    """Python runs the overload's function: classes and objects matter to it by what they hold."""
+    project.write("lib.py", STUB)
+    assert project.good(USE).out == "112 3\n"
+    project.write("lib.py", STUB.replace(*change))
+    result = project.good(USE)
+    assert result.out == out and result.names("published") == published
+
+
+def test_an_attribute_that_numba_has_itself(project):
+    """An overload that comes later takes its place."""
+    project.write("lib.py", STUB)
+    project.good(USE)
+    project.write("lib.py", STUB + """
+    @overload_attribute(types.Array, "size")
+    def ol_size(a):
+        def impl(a): return 77
+        return impl
+    """)
+    assert project.good(USE).out == "112 77\n"
+    project.write("lib.py", STUB)
+    again = project.good(USE)
+    assert again.out == "112 3\n" and again.cacheable() == []
+
+
+def test_recursion_behind_a_loaded_function(project):
+    """A call with a literal types the function again with another signature, which it reaches by itself."""
+    program = """
+        from numba import njit
+        @njit(cache=True)
+        def down(n, x):
+            if n <= 0:
+                return float(x)
+            return down(n - 1, x) + x
+        @njit(cache=True)
+        def f(x): return down(2, x)
+        print(f(-4.0))
+        """
+    for _ in range(3):
+        assert project.good(program).out == "-12.0\n"

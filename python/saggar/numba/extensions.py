@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from numba.core import imputils, pythonapi, types
 from numba.core.datamodel.registry import default_manager
+from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
 from .. import _saggar
@@ -205,7 +206,8 @@ def subject_text(key: Any) -> str | None:
 
 
 def _by_content(target: Any) -> object:
-    return _saggar.Digest("function", identity.content(target).digest)
+    """A function that Python runs while Numba compiles."""
+    return _saggar.Digest("function", identity.content(target, interpreted=True).digest)
 
 
 def type_subject(t: types.Type) -> str | None:
@@ -230,6 +232,33 @@ def digest(text: str) -> bytes | None:
         return None
     describe = _lowering_value if kind == "lowering" else _template_value
     return _saggar.sha256(_encode(tuple([describe(item) for item in subject.items])))
+
+
+_overrides_of = 0, b""
+
+
+def overrides() -> bytes:
+    """
+    The digest of the overloads that replace an attribute or method which Numba has itself, b"" if there are none. One
+    that is added changes functions whose entries do not know of it, so it is a part of every key.
+    """
+    global _overrides_of
+    registered = templates.builtin_registry.attributes
+    if len(registered) != _overrides_of[0]:
+        found = [t for t in registered if "_attr" in vars(t) and is_foreign_template(t) and not is_foreign(t.key)]
+        if found:
+            cpu_target.typing_context.refresh()
+            found = [t for t in found if _has_itself(t.key, t._attr)]
+        _overrides_of = len(registered), _saggar.sha256(_encode(tuple(map(_template_value, found)))) if found else b""
+    return _overrides_of[1]
+
+
+def _has_itself(key: Any, name: str) -> bool:
+    """True if Numba resolves the attribute of a type without anybody's help."""
+    known = cpu_target.typing_context._attributes
+    classes = key.__mro__ if isinstance(key, type) else (key, *type(key).__mro__)
+    return any(vars(t).get("_attr") == name or hasattr(t, f"resolve_{name}")
+               for cls in classes if cls in known for t in map(type, known[cls]) if not is_foreign_template(t))
 
 
 def _encode(value: object) -> bytes:

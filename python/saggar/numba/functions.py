@@ -12,6 +12,7 @@ from typing import Any
 
 from numba.core import dispatcher, extending
 from numba.core.ccallback import CFunc
+from numba.core.typing import templates
 from numba.np.ufunc import dufunc, gufunc, ufuncbuilder
 
 from .. import _saggar
@@ -58,6 +59,21 @@ def _is_library(top: str) -> bool:
         return True
     file = getattr(sys.modules.get(top), "__file__", None)
     return isinstance(file, str) and file.startswith(_LIBRARY) and "site-packages" not in file
+
+
+_overloaded: set[int] = set()  # ids of functions that the registry keeps alive
+_overloads_read = 0
+
+
+def is_overloaded(function: FunctionType) -> bool:
+    """True if Numba compiles something else in the function's place, so that its own body decides nothing."""
+    global _overloads_read
+    registered = templates.builtin_registry.globals
+    if len(registered) > _overloads_read:
+        fresh = registered[_overloads_read:]
+        _overloads_read += len(fresh)
+        _overloaded.update(id(value) for value, _ in fresh if isinstance(value, FunctionType))
+    return id(function) in _overloaded
 
 
 def is_dispatcher(obj: object) -> bool:

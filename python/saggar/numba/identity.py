@@ -15,19 +15,23 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref as weakref_to
 
+from numba.core import extending
+
 from .. import _saggar
 from . import code, functions, kinds, values
 
 _MISSING = object()
+_SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, ModuleType)
 
 
 class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
-    __slots__ = ("function", "label", "module", "encoded", "shown", "references", "guards", "mutable")
+    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable")
 
-    def __init__(self, function: functions.Function) -> None:
+    def __init__(self, function: functions.Function, interpreted: bool) -> None:
         self.function = function
+        self.interpreted = interpreted
         self.module = function.module
         self.label = f"{function.module}:{function.qualname}"
         self.references: list[object] = []
@@ -70,18 +74,23 @@ class Content:
         return None
 
 
-_nodes: WeakKeyDictionary[Any, Node] = WeakKeyDictionary()
-_contents: WeakKeyDictionary[Any, Content] = WeakKeyDictionary()
+# For functions that are compiled, and for functions that Python runs while Numba compiles.
+_nodes: tuple[WeakKeyDictionary[Any, Node], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
+_contents: tuple[WeakKeyDictionary[Any, Content], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
 
 
-def content(obj: object) -> Content:
-    """The content of a function-like object. Raises Uncacheable, naming what has no encoding and where it is."""
-    known = _contents.get(obj)
+def content(obj: object, interpreted: bool = False) -> Content:
+    """
+    The content of a function-like object. Raises Uncacheable, naming what has no encoding and where it is.
+    `interpreted`: Python runs it while Numba compiles, so what it reads matters beyond what Numba can compile.
+    """
+    kept = _contents[interpreted]
+    known = kept.get(obj)
     if known is not None and all(node.holds() for node in known.nodes):
         return known
-    nodes, links = _walk(obj)
+    nodes, links = _walk(obj, interpreted)
     fresh = _assemble(nodes, links)
-    _contents[obj] = fresh
+    kept[obj] = fresh
     return fresh
 
 
@@ -93,23 +102,24 @@ def known_digest(obj: object) -> bytes | None:
         return None
 
 
-def _walk(root: object) -> tuple[list[Node], list[tuple[int, ...]]]:
+def _walk(root: object, interpreted: bool) -> tuple[list[Node], list[tuple[int, ...]]]:
     nodes: list[Node] = []
     links: list[tuple[int, ...]] = []
-    index: dict[int, int] = {}
+    index: dict[tuple[int, bool], int] = {}
 
-    def visit(obj: object) -> int:
-        number = index.get(id(obj))
+    def visit(obj: object, interpreted: bool) -> int:
+        interpreted = interpreted or isinstance(obj, extending._Intrinsic)
+        number = index.get((id(obj), interpreted))
         if number is None:
-            number = index[id(obj)] = len(nodes)
-            node = _node(obj)
+            number = index[id(obj), interpreted] = len(nodes)
+            node = _node(obj, interpreted)
             nodes.append(node)
             links.append(())
-            links[number] = tuple([visit(target) for target in node.references])
+            links[number] = tuple([visit(target, interpreted) for target in node.references])
         return number
 
     try:
-        visit(root)
+        visit(root, interpreted)
     except RecursionError:
         raise _saggar.Uncacheable("too many functions call each other") from None
     return nodes, links
@@ -131,19 +141,19 @@ def _assemble(nodes: list[Node], links: list[tuple[int, ...]]) -> Content:
     return Content(_saggar.sha256(source), source, nodes)
 
 
-def _node(obj: object) -> Node:
-    node = _nodes.get(obj)
+def _node(obj: object, interpreted: bool) -> Node:
+    node = _nodes[interpreted].get(obj)
     if node is None or not node.holds():
-        node = _build(obj)
-        _nodes[obj] = node
+        node = _build(obj, interpreted)
+        _nodes[interpreted][obj] = node
     return node
 
 
-def _build(obj: object) -> Node:
+def _build(obj: object, interpreted: bool) -> Node:
     function = functions.describe(obj)
     if function is None:
         raise _saggar.Uncacheable(kinds.what(obj))
-    node = Node(function)
+    node = Node(function, interpreted)
     places: dict[int, int] = {}
 
     def reference(target: object) -> object:
@@ -153,7 +163,7 @@ def _build(obj: object) -> Node:
             node.references.append(target)
         return _saggar.Record("function", (("place", place),))
 
-    encoder = values.Encoder(reference)
+    encoder = values.Encoder(reference, interpreted)
     read: dict[str, object] = {}
 
     def take(what: str, value: object) -> None:
@@ -161,7 +171,7 @@ def _build(obj: object) -> Node:
             read[what] = _saggar.Raw(encoder.encode(value))
         except _saggar.Uncacheable as error:
             raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {error}") from None
-        if not values.is_constant(value):
+        if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
             node.mutable = True
 
     for name, value in function.options:

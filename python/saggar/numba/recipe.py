@@ -12,7 +12,7 @@ import numpy
 from numba.core import config, targetconfig, types
 
 from .. import _saggar
-from . import identity, kinds, values
+from . import extensions, identity, kinds, values
 
 SCHEMA = 1
 
@@ -113,6 +113,7 @@ class Request:
             ("kind", kind),
             ("flags", effective_flags(owner)),
             ("config", _saggar.Raw(settings)),
+            *((("overrides", _saggar.Digest("attributes", overrides)),) if (overrides := extensions.overrides()) else ()),
         ))
         self.fields = [
             ("adapter", _saggar.encode(("numba", SCHEMA))),

@@ -9,7 +9,8 @@ import enum
 import functools
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import (BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType,
+                   ModuleType)
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from . import functions, kinds
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
+_BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slots__", "__firstlineno__",
+                "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"}
+_DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _NAMED = (type, BuiltinFunctionType, np.ufunc, type(len), type(str.join), type(np.ndarray.sum))
 
 
@@ -37,10 +41,15 @@ def is_constant(value: object) -> bool:
 
 
 class Encoder:
-    """Encodes values; functions become what `reference` makes of them."""
+    """
+    Encodes values; functions become what `reference` makes of them. `interpreted`: they are read by a function that
+    Python runs while Numba compiles (an overload's, an intrinsic's), so classes and objects matter by what they hold.
+    """
 
-    def __init__(self, reference: Callable[[object], object]) -> None:
+    def __init__(self, reference: Callable[[object], object], interpreted: bool = False) -> None:
         self.reference = reference
+        self.interpreted = interpreted
+        self._open: list[object] = []
 
     def encode(self, value: object) -> bytes:
         if type(value) is np.ndarray and value.nbytes > LARGEST_ARRAY:
@@ -76,6 +85,10 @@ class Encoder:
             named = functions.by_name(value)
             if named is not None:
                 return named
+        elif not self.interpreted and functions.is_overloaded(value):
+            named = functions.by_name(value)
+            if named is not None:
+                return named
         return self.reference(value)
 
     def _class(self, value: Any) -> object:
@@ -86,9 +99,31 @@ class Encoder:
             fields.append(("members", tuple((name, member.value) for name, member in value.__members__.items())))
         elif issubclass(value, tuple) and hasattr(value, "_fields"):
             fields.append(("fields", tuple(value._fields)))
-        elif "<locals>" in value.__qualname__ and not issubclass(value, types.Type):
+        elif issubclass(value, types.Type) or functions.is_pinned(kinds.module_of(value)):
+            pass
+        elif self.interpreted:
+            fields.extend(self._held(value, [(f"{cls.__qualname__}.{name}", held) for cls in value.__mro__
+                                             if not functions.is_pinned(kinds.module_of(cls))
+                                             for name, held in sorted(vars(cls).items())]))
+        elif "<locals>" in value.__qualname__:
             raise _saggar.Uncacheable(f"a class defined in a function, {value.__module__}.{value.__qualname__}")
         return _saggar.Record("class", tuple(fields))
+
+    def _held(self, holder: object, members: list[tuple[str, Any]]) -> list[tuple[str, object]]:
+        """What a class or an object holds, functions among it by content."""
+        if any(holder is other for other in self._open):
+            return []
+        self._open.append(holder)
+        try:
+            held: list[tuple[str, object]] = []
+            for name, member in members:
+                if name.rpartition(".")[2] in _BOOKKEEPING or isinstance(member, _DESCRIPTORS):
+                    continue
+                for part in _functions_behind(member):
+                    held.append((name, _saggar.Raw(self.encode(part))))
+            return held
+        finally:
+            self._open.pop()
 
     def _rest(self, value: Any) -> object:
         if value is Ellipsis or value is NotImplemented:
@@ -125,12 +160,24 @@ class Encoder:
         """An object that Numba has no type for is known by its name alone."""
         if _has_numba_type(value):
             raise _saggar.Uncacheable(kinds.what(value))
+        if self.interpreted and not functions.is_pinned(kinds.module_of(type(value))):
+            state = getattr(value, "__dict__", {})
+            return _saggar.Record("object", (("class", self._class(type(value))),
+                                             *self._held(value, sorted(state.items()))))
         fields: list[tuple[str, object]] = [("class", kinds.class_name(type(value)))]
         for attribute in ("__module__", "__qualname__", "__name__"):
             text = getattr(value, attribute, None)
             if type(text) is str:
                 fields.append((attribute, text))
         return _saggar.Record("object", tuple(fields))
+
+
+def _functions_behind(member: Any) -> tuple[Any, ...]:
+    if isinstance(member, (staticmethod, classmethod)):
+        return (member.__func__,)
+    if isinstance(member, property):
+        return (member.fget, member.fset, member.fdel)
+    return (member,)
 
 
 def _held_by_module(value: object, described: functions.Function) -> object | None:
