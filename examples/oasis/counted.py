@@ -25,6 +25,8 @@ def main() -> None:
             pass
 
         def on_end(self, ended) -> None:
+            if ended._exc_details is not None:
+                return  # an overload's version that Numba tried and rejected
             cached = not isinstance(getattr(ended.data["dispatcher"], "_cache", None), NullCache)
             counts["compiled" if cached else "uncached"] += 1
 

@@ -314,6 +314,8 @@ typedef struct saggar_cache_options {
 } saggar_cache_options;
 
 void saggar_cache_options_init(saggar_cache_options *options);
+/** Which option or variable makes saggar_cache_open() refuse these options with EINVAL ("SAGGAR_WAIT"); NULL: none. Static. */
+const char *saggar_cache_options_wrong(const saggar_cache_options *options);
 
 /**
  * Opens the stack of tiers. A tier that is missing, damaged or not trusted is left out and noted (saggar_cache_tier).

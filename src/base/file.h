@@ -42,6 +42,12 @@ int sg_temp_name(char out[SG_TEMP_NAME_MAX], const char *prefix);
 /* The host field of the names that sg_temp_name() makes here: 8 hex digits and a NUL. */
 void sg_host_tag(char out[9]);
 
+/* Whether a name is one that sg_temp_name() makes for the prefix. */
+bool sg_temp_is(const char *name, const char *prefix);
+/* Of such a name: 1 its process runs here, 0 it ran here and is gone, -1 nobody knows. `host`:
+ * sg_host_tag()'s. A process in another container of the same host name looks gone: give it a minute. */
+int sg_temp_owner(const char *name, const char *prefix, const char host[9]);
+
 /* Makes a new empty file, mode 0600, in dirfd; *fd is open for reading and writing. name receives its name.
  */
 int sg_temp_open(int dirfd, const char *prefix, char name[SG_TEMP_NAME_MAX], int *fd);

@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
@@ -49,6 +51,32 @@ int sg_temp_name(char out[SG_TEMP_NAME_MAX], const char *prefix) {
     int n = snprintf(out, SG_TEMP_NAME_MAX, "%s%s-%lx-%llx-%016llx", prefix, host, (unsigned long)getpid(),
                      (unsigned long long)sg_now_ns(CLOCK_MONOTONIC), (unsigned long long)random64());
     return n > 0 && n < SG_TEMP_NAME_MAX ? SAGGAR_OK : SAGGAR_ELIMIT;
+}
+
+bool sg_temp_is(const char *name, const char *prefix) {
+    size_t lead = strlen(prefix);
+    if (strncmp(name, prefix, lead) != 0)
+        return false;
+    const char *p = name + lead;
+    for (int i = 0; i < 4; i++) {
+        size_t n = strspn(p, "0123456789abcdef");
+        if (n == 0 || n > 16 || p[n] != (i < 3 ? '-' : '\0'))
+            return false;
+        p += n + 1;
+    }
+    return true;
+}
+
+int sg_temp_owner(const char *name, const char *prefix, const char host[9]) {
+    const char *p = name + strlen(prefix);
+    if (strncmp(p, host, 8) != 0 || p[8] != '-')
+        return -1;
+    char *end;
+    errno = 0;
+    unsigned long pid = strtoul(p + 9, &end, 16);
+    if (errno != 0 || end == p + 9 || *end != '-' || pid == 0 || pid > INT32_MAX)
+        return -1;
+    return kill((pid_t)pid, 0) == 0 || errno != ESRCH;
 }
 
 int sg_temp_open(int dirfd, const char *prefix, char name[SG_TEMP_NAME_MAX], int *fd) {

@@ -110,6 +110,16 @@ static int copy(const char *text, char **out) {
     return text != NULL && *out == NULL ? SAGGAR_ENOMEM : SAGGAR_OK;
 }
 
+const char *saggar_cache_options_wrong(const saggar_cache_options *options) {
+    struct sg_settings settings;
+    const char *what = NULL;
+    if (options == NULL)
+        return "options";
+    if (sg_settings_init(options, &settings, &what) == SAGGAR_OK)
+        sg_settings_free(&settings);
+    return what;
+}
+
 int sg_settings_init(const saggar_cache_options *options, struct sg_settings *out, const char **what) {
     struct sg_settings s = {.mode = SG_MODE_USE};
     const char *bad = NULL;

@@ -5,10 +5,11 @@
  * order of the additions nor the way in which an entry was stored leaves a mark. The file is streamed: only
  * the parts before the entries are built in memory beside them. It appears under its name whole or not at
  * all: temporary file, every write and the close checked, fsync, rename, fsync of the folder. Any error
- * removes the temporary.
+ * removes the temporary; one of a process that was killed goes with the next image in its folder.
  */
 #include "image/image.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -25,6 +27,7 @@
 #include "base/hash.h"
 
 #define MAX_CORE ((size_t)8 << 30)
+#define TEMP ".tmp-"
 
 struct item {
     uint8_t *core; /* codec 0 throughout */
@@ -316,11 +319,34 @@ static int write_temp(const saggar_image_writer *w, const struct sg_buf *front, 
     return err;
 }
 
-/* A rename would replace a device or a FIFO too, as root even /dev/full: only files and links to them may go. */
+/* A rename would replace a device or a FIFO too, as root even /dev/full: only files and links to them may go.
+ */
 static bool replaceable(int dirfd, const char *name) {
     struct stat st;
-    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) ||
-           S_ISDIR(st.st_mode); /* a directory refuses by itself */
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(st.st_mode) ||
+           S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode); /* a directory refuses by itself */
+}
+
+/* Removes what a bake that was killed left here: ours, a minute old, its process gone. */
+static void sweep(int dirfd) {
+    char host[9];
+    struct dirent *d;
+    struct stat st;
+    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    if (dir == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    sg_host_tag(host);
+    while ((d = readdir(dir)) != NULL) {
+        if (sg_temp_is(d->d_name, TEMP) && sg_temp_owner(d->d_name, TEMP, host) == 0 &&
+            fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_uid == geteuid() && time(NULL) - st.st_mtim.tv_sec >= 60)
+            unlinkat(dirfd, d->d_name, 0);
+    }
+    closedir(dir);
 }
 
 static int write_in(const saggar_image_writer *w, const struct sg_buf *front, int dirfd, const char *name,
@@ -329,7 +355,8 @@ static int write_in(const saggar_image_writer *w, const struct sg_buf *front, in
     int fd;
     if (!replaceable(dirfd, name))
         return SAGGAR_EINVAL;
-    int err = sg_temp_open(dirfd, ".tmp-", temp, &fd);
+    sweep(dirfd);
+    int err = sg_temp_open(dirfd, TEMP, temp, &fd);
     if (err != SAGGAR_OK)
         return err;
     err = write_temp(w, front, fd, sha256);

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,19 +52,6 @@ static uint64_t age_of(const struct collect *c, const struct stat *st) {
 /* ---- Litter
  * ------------------------------------------------------------------------------------------------------ */
 
-/* ".tmp-HOST-PID-...": 1 its process runs here, 0 it ran here and is gone, -1 nobody knows. */
-static int owner_alive(const struct collect *c, const char *name) {
-    const char *p = name + strlen(SG_STORE_TEMP);
-    if (strncmp(p, c->host, 8) != 0 || p[8] != '-')
-        return -1;
-    char *end;
-    errno = 0;
-    unsigned long pid = strtoul(p + 9, &end, 16);
-    if (errno != 0 || end == p + 9 || *end != '-' || pid == 0 || pid > INT32_MAX)
-        return -1;
-    return kill((pid_t)pid, 0) == 0 || errno != ESRCH;
-}
-
 /* No publish lasts an hour, and none has a time in the future by that much. Within the hour a process that
  * runs keeps its file; one that is gone loses it soon (not at once: it may live in another container of the
  * same name). */
@@ -75,7 +61,7 @@ static bool is_litter(const struct collect *c, const char *name, const struct st
     uint64_t bound = c->options->litter_age;
     if (age >= HOUR && age >= bound)
         return true;
-    int alive = owner_alive(c, name);
+    int alive = sg_temp_owner(name, SG_STORE_TEMP, c->host);
     if (alive == 0)
         return age >= (bound < DEAD_AGE ? bound : DEAD_AGE);
     return alive < 0 && age >= bound;
@@ -127,20 +113,8 @@ static int add_file(struct collect *c, int dirfd, const char *name, const uint8_
     return SAGGAR_OK;
 }
 
-/* ".tmp-" and four numbers, as sg_temp_name() makes them: the root may be a directory that somebody else uses
- * too. */
-static bool is_temp_name(const char *name) {
-    const char *p = name + strlen(SG_STORE_TEMP);
-    for (int i = 0; i < 4; i++) {
-        size_t n = strspn(p, "0123456789abcdef");
-        if (n == 0 || n > 16 || p[n] != (i < 3 ? '-' : '\0'))
-            return false;
-        p += n + 1;
-    }
-    return true;
-}
-
-/* One folder; `lead` is its name, or NULL where only litter is looked for. */
+/* One folder; `lead` is its name, or NULL (the root) where only litter that looks like ours is taken:
+ * somebody else may use that directory too. */
 static int scan(struct collect *c, int at, const char *path, const char *lead) {
     struct dirent *d;
     int err = SAGGAR_OK;
@@ -152,7 +126,7 @@ static int scan(struct collect *c, int at, const char *path, const char *lead) {
         uint8_t key[32];
         unsigned slot;
         bool temp = strncmp(name, SG_STORE_TEMP, strlen(SG_STORE_TEMP)) == 0;
-        if (temp && (lead != NULL || is_temp_name(name)))
+        if (temp && (lead != NULL || sg_temp_is(name, SG_STORE_TEMP)))
             take_litter(c, dirfd(dir), name);
         else if (lead != NULL && sg_store_name_parse(name, key, &slot) && memcmp(name, lead, 2) == 0)
             err = add_file(c, dirfd(dir), name, key, slot);

@@ -3,8 +3,10 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "set.h"
 
@@ -229,6 +231,46 @@ static void test_write_fails(void **state) {
     remove_folder(folder);
 }
 
+/* What a killed bake left goes with the next image; what somebody may still write, or what is not ours,
+ * stays. */
+static void test_litter(void **state) {
+    (void)state;
+    char *folder = make_folder(), *path = join(folder, "a"), host[9], name[96];
+    saggar_image_writer *w;
+    pid_t gone = fork();
+    if (gone == 0)
+        _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    sg_host_tag(host);
+    const struct {
+        unsigned long pid;
+        const char *host;
+        time_t age;
+        bool stays;
+    } left[] = {{(unsigned long)gone, host, 90, false},
+                {(unsigned long)gone, host, 0, true},
+                {(unsigned long)gone, "00000000", 90, true},
+                {(unsigned long)getpid(), host, 90, true}};
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, ".tmp-%s-%lx-%x-%x", left[i].host, left[i].pid, i, i);
+        char *file = join(folder, name);
+        struct timeval times[2] = {{time(NULL) - left[i].age, 0}, {time(NULL) - left[i].age, 0}};
+        write_file(file, "x", 1);
+        assert_int_equal(utimes(file, times), 0);
+        free(file);
+    }
+    char *other = join(folder, ".tmp-notes");
+    write_file(other, "x", 1);
+    assert_int_equal(saggar_image_writer_new(&w), SAGGAR_OK);
+    assert_int_equal(saggar_image_writer_write(w, path, NULL), SAGGAR_OK);
+    saggar_image_writer_free(w);
+    assert_int_equal(count_names(folder, ".tmp-"), 4);
+    assert_int_equal(count_names(folder, ""), 5);
+    free(other);
+    free(path);
+    remove_folder(folder);
+}
+
 /* After open, lookups and parts need no system call: in strict mode any would kill the child. */
 static void test_no_system_calls(void **state) {
     (void)state;
@@ -305,10 +347,10 @@ static void test_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_order_does_not_matter),
-        cmocka_unit_test(test_variants),    cmocka_unit_test(test_no_images),
-        cmocka_unit_test(test_write_fails), cmocka_unit_test(test_no_system_calls),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_order_does_not_matter),
+        cmocka_unit_test(test_variants),        cmocka_unit_test(test_no_images),
+        cmocka_unit_test(test_write_fails),     cmocka_unit_test(test_litter),
+        cmocka_unit_test(test_no_system_calls), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

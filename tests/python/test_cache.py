@@ -350,3 +350,11 @@ assert error is None, error
 print(_saggar.decode(_saggar.encode([1])))
 """
     assert run(code) == "[1]\n"
+
+
+def test_an_unknown_setting_is_named(monkeypatch):
+    for name in ("SAGGAR_WAIT", "SAGGAR_MODE", "SAGGAR_IMAGE_PATH"):
+        monkeypatch.setenv(name, "nonsense")
+        with pytest.raises(saggar.SaggarError, match=name):
+            saggar.Cache()
+        monkeypatch.delenv(name)

@@ -294,10 +294,11 @@ static void test_ten_thousand(void **state) {
     unsigned n[2] = {0};
     for (unsigned i = 0; i < MANY; i++) {
         struct made m = make_entry(2000 + i, 0, SAGGAR_ARCH_ANY, 40);
-        char *path = slot_of(b->store, &m, 0), *slash = strrchr(path, '/');
-        *slash = '\0';
+        char *path = slot_of(b->store, &m, 0);
+        size_t folder = (size_t)(strrchr(path, '/') - path);
+        path[folder] = '\0';
         NEED(mkdir(path, 0700) == 0 || errno == EEXIST);
-        *slash = '/';
+        path[folder] = '/';
         write_file(path, m.core, m.size);
         set_age(path, i % 2 == 0 ? 90000 : 10);
         free(path);

@@ -67,8 +67,9 @@ static PyObject *cache_new(PyTypeObject *type, PyObject *args, PyObject *names) 
     }
     int err = saggar_cache_open(&options, &self->cache);
     if (err != SAGGAR_OK) {
+        const char *wrong = err == SAGGAR_EINVAL ? saggar_cache_options_wrong(&options) : NULL;
         self->cache = NULL;
-        ext_raise(ext_state_of_type(type), err, "cannot open the cache");
+        ext_raise(ext_state_of_type(type), err, wrong != NULL ? wrong : "cannot open the cache");
         Py_DECREF(self);
         return NULL;
     }
