@@ -139,11 +139,11 @@ def pipeline(cls: type | None) -> object:
         return None
     known = _pipelines.get(cls)
     if known is None:
-        from . import code
+        from . import identity
         own = [(c, n, f) for c in cls.__mro__ if not is_pinned(c.__module__)
                for n, f in sorted(vars(c).items()) if isinstance(f, FunctionType)]
         known = _pipelines[cls] = _saggar.Record("pipeline", (
             ("class", class_name(cls)),
-            ("methods", tuple((f"{c.__qualname__}.{n}", _saggar.Digest("code", code.facts(f.__code__).digest))
+            ("methods", tuple((f"{c.__qualname__}.{n}", _saggar.Digest("function", identity.content(f, interpreted=True).digest))
                               for c, n, f in own))))
     return known

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import Any
 
 _logical: dict[str, str] = {}
 _FILE = re.compile(r'File "([^"\n]+)", line')
@@ -33,6 +34,11 @@ def _find(filename: str) -> str:
             if parts[-1] + ".py" == base:
                 return "/".join(parts) + ".py"
     return base
+
+
+def logical(loc: Any) -> Any:
+    """A location in Numba's IR with a logical file; parallel functions print it where sizes of arrays differ."""
+    return type(loc)(logical_path(loc.filename), loc.line, loc.col)
 
 
 def relocate(exception: tuple[object, ...]) -> tuple[object, ...]:

@@ -39,6 +39,7 @@ def apply() -> None:
                             types)
     from numba.core.typing import context
     from numba.np.ufunc import ufuncbuilder, wrappers
+    from numba.parfors import array_analysis
 
     _expect(dispatcher.Dispatcher, "enable_caching", "self")
     _expect(dispatcher.Dispatcher, "compile", "self", "sig")
@@ -63,6 +64,7 @@ def apply() -> None:
     _expect(environment.Environment, "from_fndesc", "fndesc")
     _expect(callconv.CPUCallConv, "build_excinfo_struct", "self", "exc", "exc_args", "loc", "func_name")
     _expect(callconv.CPUCallConv, "emit_unwrap_dynamic_exception_fn", "self", "module", "st_type", "nb_types")
+    _expect(array_analysis.ArrayAnalysis, "_make_assert_equiv")
     _expect(itanium_mangler, "mangle_type_or_value", "typ")
     _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
     _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
@@ -329,6 +331,7 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
 def _contents(environment: Any, callconv: Any) -> None:
     """Environments by content, locations by logical path, options printed in one order."""
     from numba.core.cpu_options import FastMathOptions
+    from numba.parfors import array_analysis
 
     original_excinfo = callconv.CPUCallConv.build_excinfo_struct
     original_unwrap = callconv.CPUCallConv.emit_unwrap_dynamic_exception_fn
@@ -351,6 +354,15 @@ def _contents(environment: Any, callconv: Any) -> None:
         owner = self.context.get_env_name(self.context.fndesc)
         return original_unwrap(self, module, ExceptionArguments(st_type, nb_types, owner), nb_types)
 
+    original_assert = array_analysis.ArrayAnalysis._make_assert_equiv
+
+    @functools.wraps(original_assert)
+    def _make_assert_equiv(self: Any, scope: Any, loc: Any, *args: Any, **kwargs: Any) -> Any:
+        from .locations import logical
+
+        return original_assert(self, scope, logical(loc), *args, **kwargs)
+
+    array_analysis.ArrayAnalysis._make_assert_equiv = _make_assert_equiv
     environment.Environment.from_fndesc = classmethod(from_fndesc)
     callconv.CPUCallConv.emit_unwrap_dynamic_exception_fn = emit_unwrap_dynamic_exception_fn
     callconv.CPUCallConv.build_excinfo_struct = build_excinfo_struct
