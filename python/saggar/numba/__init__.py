@@ -42,11 +42,11 @@ def _install() -> None:
     if numba.config.DISABLE_JIT:
         _off("NUMBA_DISABLE_JIT is set")
         return
-    from . import events, patch, process
+    from . import events, patch, points, process
 
     try:
         patch.apply()
-    except patch.Unknown as error:
+    except points.Unknown as error:
         _off(f"this Numba is not known: {error}")
         return
     events.listen()

@@ -1,0 +1,71 @@
+"""The places where Numba is changed, the same from 0.57 to 0.68: each must be there and of the known shape."""
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+class Unknown(Exception):
+    """A patch point is missing or looks different: this Numba is not known."""
+
+
+def _expect(holder: Any, name: str, *parameters: str) -> Any:
+    found = getattr(holder, name, None)
+    where = f"{getattr(holder, '__module__', '')}.{getattr(holder, '__qualname__', getattr(holder, '__name__', holder))}.{name}"
+    if found is None:
+        raise Unknown(f"{where.lstrip('.')} is not there")
+    if not parameters:
+        return found
+    try:
+        there = tuple(inspect.signature(found).parameters)
+    except (TypeError, ValueError):
+        there = ()
+    if there != parameters:
+        raise Unknown(f"{where.lstrip('.')} takes ({', '.join(there)}), not ({', '.join(parameters)})")
+    return found
+
+
+def check() -> None:
+    """Raises Unknown if a place is not as expected. Changes nothing."""
+    from numba.core import base, bytecode, callconv, ccallback, codegen, compiler, dispatcher, environment, itanium_mangler
+    from numba.core.typing import context
+    from numba.np.ufunc import ufuncbuilder, wrappers
+    from numba.parfors import array_analysis
+
+    _expect(dispatcher.Dispatcher, "enable_caching", "self")
+    _expect(dispatcher.Dispatcher, "compile", "self", "sig")
+    _expect(dispatcher.Dispatcher, "add_overload", "self", "cres")
+    _expect(dispatcher.Dispatcher, "disable_compile", "self", "val")
+    _expect(dispatcher.Dispatcher, "get_overload", "self", "sig")
+    _expect(dispatcher.Dispatcher, "_reset_overloads", "self")
+    _expect(dispatcher.Dispatcher, "_insert")
+    states = set(inspect.signature(_expect(dispatcher.Dispatcher, "_rebuild")).parameters)
+    if not states >= {"uuid", "py_func", "locals", "targetoptions", "can_compile", "sigs"}:
+        raise Unknown(f"numba.core.dispatcher.Dispatcher._rebuild takes ({', '.join(sorted(states))})")
+    _expect(ccallback.CFunc, "enable_caching", "self")
+    _expect(ccallback.CFunc, "compile", "self")
+    _expect(ccallback.CFunc, "_compile_uncached", "self")
+    _expect(ufuncbuilder.UFuncDispatcher, "enable_caching", "self")
+    _expect(ufuncbuilder.UFuncDispatcher, "_compile_core", "self", "sig", "flags", "locals")
+    _expect(wrappers._GufuncWrapper, "__init__", "self", "py_func", "cres", "sin", "sout", "cache", "is_parfors")
+    _expect(wrappers._GufuncWrapper, "_compile_wrapper", "self", "wrapper_name")
+    _expect(ufuncbuilder, "build_ufunc_wrapper", "library", "context", "fname", "signature", "objmode", "cres")
+    _expect(bytecode.FunctionIdentity, "from_function", "pyfunc")
+    _expect(bytecode.FunctionIdentity, "derive", "self")
+    _expect(environment.Environment, "from_fndesc", "fndesc")
+    _expect(callconv.CPUCallConv, "build_excinfo_struct", "self", "exc", "exc_args", "loc", "func_name")
+    _expect(callconv.CPUCallConv, "emit_unwrap_dynamic_exception_fn", "self", "module", "st_type", "nb_types")
+    _expect(array_analysis.ArrayAnalysis, "_make_assert_equiv")
+    _expect(itanium_mangler, "mangle_type_or_value", "typ")
+    _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
+    _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
+    _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
+    _expect(base.OverloadSelector, "find", "self", "sig")
+    _expect(base.BaseContext, "compile_subroutine")
+    _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
+    _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
+    if not hasattr(wrappers, "GufWrapperCache"):
+        raise Unknown("numba.np.ufunc.wrappers.GufWrapperCache is not there")
+    missing = {"library", "environment", "reload_init", "referenced_envs", "lifted"} - set(compiler.CR_FIELDS)
+    if missing:
+        raise Unknown(f"CompileResult has no {', '.join(sorted(missing))}")
