@@ -124,8 +124,12 @@ def describe(obj: Any) -> Function | None:
     return None
 
 
+_SAME_AS_UNSET = {"nogil": False, "parallel": False, "forceobj": False}  # not inherited from callers, not from settings
+
+
 def _options(options: dict[str, Any], local_types: dict[str, Any]) -> list[tuple[str, object]]:
-    result: list[tuple[str, object]] = [(f"option {name}", options[name]) for name in sorted(options)]
+    result: list[tuple[str, object]] = [(f"option {name}", value) for name, value in sorted(options.items())
+                                        if name not in _SAME_AS_UNSET or value is not _SAME_AS_UNSET[name]]
     result.extend((f"type of {name}", local_types[name]) for name in sorted(local_types))
     return result
 
