@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 from numba.core import extending
 
 from .. import _saggar
-from . import code, functions, kinds, values
+from . import code, foreign, functions, kinds, values
 
 _MISSING = object()
 _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, ModuleType)
@@ -181,6 +181,8 @@ def _build(obj: object, interpreted: bool) -> Node:
     if python is not None:
         found = code.facts(python.__code__)
         digest = found.digest
+        for name, value in foreign.parts(python):
+            take(name, value)
         for what in ("__code__", "__defaults__", "__kwdefaults__"):
             _guard(node, python, what, getattr(python, what))
         take("default values", python.__defaults__)

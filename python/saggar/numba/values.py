@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 from numba.core.typing.templates import Signature
+from numba.core.withcontexts import WithContext
 
 from .. import _saggar
 from . import functions, kinds
@@ -137,6 +138,8 @@ class Encoder:
         option = _option(value)
         if option is not None:
             return option
+        if isinstance(value, WithContext) and functions.is_pinned(type(value).__module__):  # numba.objmode and its like
+            return _saggar.Record("context", (("class", kinds.class_name(type(value))),))
         if isinstance(value, functools.partial):
             return _saggar.Record("partial", (("function", value.func), ("args", value.args),
                                               ("keywords", _saggar.Map(value.keywords))))

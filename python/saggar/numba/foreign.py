@@ -1,0 +1,69 @@
+"""What other packages say about a function's identity: their cache locators.
+
+A package that generates functions may register a locator with Numba (PyTensor does), which knows the functions that
+the package made and tells them apart by a key of its own. Two functions that look alike here may differ in that key;
+so what a locator says is part of the function's content, beside all that is found by looking at the function: a key
+that forgets something cannot make an entry stale, and neither can a function in which something cannot be seen.
+The version of the locator's package is part of it too, since such a key is made for one version only.
+
+Only what a locator decides itself counts; where a function is stored, its line and its file's time do not.
+"""
+from __future__ import annotations
+
+import sys
+from types import FunctionType
+from typing import Any
+
+from numba.core.caching import CacheImpl
+
+from .. import _saggar
+
+_OWN = "numba.core.caching"
+_versions: dict[str, str] = {}
+
+
+def parts(python: FunctionType) -> list[tuple[str, object]]:
+    """What foreign locators say about a function: (what, value) in their order; empty for nearly every function."""
+    result: list[tuple[str, object]] = []
+    for cls in CacheImpl._locator_classes:
+        if getattr(cls, "__module__", _OWN) == _OWN:
+            continue
+        methods = [name for name in ("get_disambiguator", "get_source_stamp")
+                   if getattr(getattr(cls, name, None), "__module__", _OWN) != _OWN]
+        if methods:
+            result.extend(_said(cls, methods, python))
+    return result
+
+
+def _said(cls: Any, methods: list[str], python: FunctionType) -> list[tuple[str, object]]:
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    try:
+        locator = cls.from_function(python, python.__code__.co_filename)
+        if locator is None:
+            return []
+        said = [(f"{where}.{name}", getattr(locator, name)()) for name in methods]
+    except Exception as error:
+        raise _saggar.Uncacheable(f"{where} fails for {python.__qualname__}: {type(error).__name__}: {error}") from None
+    return [*said, (f"version of {where}", version(cls.__module__.partition(".")[0]))]
+
+
+def version(package: str) -> str:
+    """The version of the distribution that a top-level package belongs to, or what the package says itself."""
+    known = _versions.get(package)
+    if known is None:
+        known = _versions[package] = _version(package)
+    return known
+
+
+def _version(package: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        pass
+    names = metadata.packages_distributions().get(package) or ()
+    if names:
+        return ", ".join(sorted({f"{name} {metadata.version(name)}" for name in names}))
+    said = getattr(sys.modules.get(package), "__version__", None)
+    return f"{package} {said}" if isinstance(said, str) else ""
