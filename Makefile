@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: all demo test test-c test-container test-apps bench clean install
+.PHONY: all demo test test-catalogue soak test-c test-container test-apps bench clean install
 
 all: build/meson/build.ninja
 	ninja -C build/meson
@@ -21,6 +21,15 @@ demo:
 test:
 	./scripts/packages.sh test
 	$(PYTHON) tests/run.py
+
+# Every known way that a cache of Numba functions goes wrong; random programs and 10,000 edits.
+test-catalogue:
+	./scripts/packages.sh test
+	$(PYTHON) tests/run.py catalogue
+
+soak:
+	./scripts/packages.sh test
+	$(PYTHON) tests/run.py soak
 
 # The library alone, under ASan and UBSan, with gcc.
 test-c:

@@ -1,6 +1,6 @@
 """Runs every test that decides whether a change may land, and says at the end what ran, what failed and what was skipped and why.
 
-    python3 tests/run.py [STEP...]        steps: see --list
+    python3 tests/run.py [STEP...]        steps: see --list; without any, all but the extra ones
 
 Environments and build folders are made below build/test and kept between runs. Each step's output goes to build/test/STEP.log and,
 shortened, to the terminal; the whole log of a failed step is shown.
@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "test"
 STEPS: dict[str, "callable"] = {}
+EXTRAS: dict[str, "callable"] = {}
+NEWEST = ("numba==0.68.1", "oasislmf==2.5.8", "xxhash")
 TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
 SKIPPED: list[str] = []
 NEWEST_ONLY = ("test_upstream.py", "test_soak.py", "test_store_faults.py", "catalogue")  # what does not differ with Numba's version
@@ -29,7 +31,14 @@ class Failed(Exception):
 
 
 def step(function):
+    """One that every change must pass."""
     STEPS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def extra(function):
+    """One that runs when it is named."""
+    EXTRAS[function.__name__.replace("_", "-")] = function
     return function
 
 
@@ -133,9 +142,9 @@ def c_plain(log: Log) -> None:
 @step
 def numba_newest(log: Log) -> None:
     """Binding, format reader and the Numba adapter on Numba 0.68.1, and a real OasisLMF workload."""
-    env = environment(log, "newest", sys.executable, "numba==0.68.1", "oasislmf==2.5.8", "xxhash")
+    env = environment(log, "newest", sys.executable, *NEWEST)
     pytest(log, env, *TWO_AT_ONCE, "tests/python", "tests/format")
-    pytest(log, env, *TWO_AT_ONCE, "tests/numba")
+    pytest(log, env, *TWO_AT_ONCE, "tests/numba", "--ignore=tests/numba/catalogue")
     pytest(log, env, "tests/oasis")
 
 
@@ -144,6 +153,20 @@ def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins."""
     env = environment(log, "pinned", sys.executable, "numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6")
     pytest(log, env, *TWO_AT_ONCE, "tests/numba", *(f"--ignore=tests/numba/{name}" for name in NEWEST_ONLY))
+
+
+@extra
+def catalogue(log: Log) -> None:
+    """Every known way that a cache of Numba functions goes wrong, with Saggar (six minutes)."""
+    env = environment(log, "newest", sys.executable, *NEWEST)
+    pytest(log, env, *TWO_AT_ONCE, "tests/numba/catalogue")
+
+
+@extra
+def soak(log: Log) -> None:
+    """Random programs and 10,000 edits (hours)."""
+    env = environment(log, "newest", sys.executable, *NEWEST)
+    log.run(env / "bin/python", "tests/numba/soak.py", "--steps", "10000", env={"SAGGAR_BIN": str(env / "bin/saggar")})
 
 
 @step
@@ -161,12 +184,13 @@ def pythons(log: Log) -> None:
 
 
 def main() -> int:
+    known = {**STEPS, **EXTRAS}
     names = sys.argv[1:] or list(STEPS)
     if names == ["--list"]:
-        for name, function in STEPS.items():
+        for name, function in known.items():
             print(f"{name:14s} {function.__doc__}")
         return 0
-    unknown = [name for name in names if name not in STEPS]
+    unknown = [name for name in names if name not in known]
     if unknown:
         print(f"run.py: unknown step {unknown[0]!r}; --list names them all", file=sys.stderr)
         return 2
@@ -174,9 +198,9 @@ def main() -> int:
     failed = []
     for name in names:
         start, log = time.monotonic(), Log(name)
-        print(f"{name:14s} {STEPS[name].__doc__}", flush=True)
+        print(f"{name:14s} {known[name].__doc__}", flush=True)
         try:
-            STEPS[name](log)
+            known[name](log)
             word = "ok"
         except Failed as error:
             failed.append(name)
