@@ -1,57 +1,31 @@
-"""Real applications on Saggar: filled by several processes at once, then warm; and the whole of OasisLMF's warm-up.
+"""Real applications on Saggar: filled by several processes at once, warm, moved; OasisLMF's warm-up; two releases of one package.
 
     python3 tests/apps/run.py FOLDER [NAME...]
 
 FOLDER holds the applications' scripts: race_librosa.py (usage: race_librosa.py N), oasis/toy.py beside it (usage: toy.py RUNDIR). Without the
-folder every application is skipped. NAME: race, oasis, toy; all by default. Takes about fifteen minutes on two cores.
+folder every application is skipped. NAME: race, oasis, toy, one of single.py's (librosa, numbagg ...), librosa-releases; all by default.
 """
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "build" / "apps"
+import releases
+import single
+from shared import RESULTS, ROOT, WORK, check, environment, run, variables
+
 EXAMPLES = ROOT / "examples" / "oasis"
 SUMMARY = {"id": 1, "ord_output": {name: True for name in (
     "elt_moment", "elt_sample", "plt_moment", "plt_sample", "alt_period", "ept_full_uncertainty_aep", "ept_full_uncertainty_oep")}}
 SETTINGS = {"model_supplier_id": "OasisLMF", "model_name_id": "dummy", "model_settings": {}, "number_of_samples": 10,
             "gul_output": True, "gul_summaries": [SUMMARY], "il_output": True, "il_summaries": [SUMMARY]}
 TASKS = "fmpy modelpy_gulpy_gulmc lecpy aalpy eltpy pltpy katpy summarypy plapy".split()
-RESULTS: list[tuple[str, bool, str]] = []
-
-
-def check(name: str, good: bool, seen: object) -> None:
-    RESULTS.append((name, good, str(seen)))
-    print(f"{'ok  ' if good else 'FAIL'} {name}: {seen}", flush=True)
-
-
-def environment(name: str, *packages: str) -> Path:
-    """A virtual environment with the packages and this checkout's Saggar."""
-    env = WORK / "env" / name
-    python = env / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", env], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT], check=True)
-    return env
-
-
-def variables(env: Path, store: Path, **more: str) -> dict[str, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SAGGAR_", "NUMBA_"))}
-    return dict(clean, PATH=f"{env}/bin:{os.environ['PATH']}", SAGGAR_DIR=str(store), XDG_STATE_HOME=str(WORK / "state"), **more)
-
-
-def run(command: list[object], env: dict[str, str], name: str) -> subprocess.CompletedProcess:
-    done = subprocess.run([str(w) for w in command], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=WORK)
-    (WORK / f"{name}.log").write_text(done.stdout + done.stderr)
-    return done
 
 
 def race(folder: Path) -> None:
@@ -136,9 +110,10 @@ def main() -> int:
         print(f"skipped: there is no folder of applications at {folder}")
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
-    programs = {"race": race, "oasis": oasis, "toy": toy}
+    programs = {"race": race, "oasis": oasis, "toy": toy, **{name: partial(single.application, name) for name in single.APPLICATIONS},
+                **{f"{name}-releases": partial(releases.pair, name) for name in releases.PAIRS}}
     for name in sys.argv[2:] or list(programs):
-        print(f"{name}: {programs[name].__doc__}", flush=True)
+        print(f"{name}: {getattr(programs[name], 'func', programs[name]).__doc__}", flush=True)
         programs[name](folder)
     failed = [name for name, good, _ in RESULTS if not good]
     print(f"{len(RESULTS) - len(failed)} passed, {len(failed)} failed")

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from numba.core import types
+from numba.core.typing import templates
 
 from .. import _saggar
 from . import extensions, process
@@ -75,10 +76,19 @@ def _add_types(subjects: set[str], found: Any) -> None:
 def called(subjects: set[str], func: Any, args: Any, kws: Any) -> None:
     """The compilation at hand asks what a function returns for these types."""
     key = getattr(func, "typing_key", func)
-    if getattr(type(key), "__hash__", None) is not None:
+    if getattr(type(key), "__hash__", None) is not None and extensions.is_foreign(key):
         _add(subjects, extensions.index().calls.by_key.get(key))
     _add_types(subjects, args)
     _add_types(subjects, dict(kws).values())
+
+
+@_watches
+def tried(subjects: set[str], template: type) -> None:
+    """
+    It tries one way of typing a call. Of Numba's own functions and operators only those ways count that were tried: an
+    overload of `+` for somebody's type does not concern the sum of two numbers.
+    """
+    _add(subjects, extensions.index().template_of.get(id(template)))
 
 
 @_watches
@@ -161,9 +171,20 @@ def _typing(cls: Any) -> None:
         attribute(target, attr)
         return original_set(self, target, attr, value)
 
+    for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
+        template.apply = _watched_apply(template.apply)
     cls.resolve_function_type = resolve_function_type
     cls.resolve_getattr = resolve_getattr
     cls.resolve_setattr = resolve_setattr
+
+
+def _watched_apply(original: Any) -> Any:
+    @functools.wraps(original)
+    def apply(self: Any, args: Any, kws: Any) -> Any:
+        tried(type(self))
+        return original(self, args, kws)
+
+    return apply
 
 
 def _lowering(base: Any, library: Any) -> None:

@@ -63,6 +63,7 @@ class _Index:
         self.attributes = _Registry("attribute")
         self.lowerings = _Registry("lowering")
         self.lowering_of: dict[int, Subject] = {}  # id of an implementation, which its registry keeps alive
+        self.template_of: dict[int, Subject] = {}  # id of a template, likewise
         self._read: dict[str, int] = {}
         self._seen: set[int] = set()
 
@@ -98,13 +99,15 @@ class _Index:
             return  # it stands in two lists
         if is_foreign(key) or is_foreign_template(template):
             self._seen.add(id(template))
-            registry.add(key, template)
+            self.template_of[id(template)] = registry.add(key, template)
 
     def _lowering(self, key: tuple[str, Any], implementation: Any, signature: Any) -> None:
         function = unwrapped(implementation)
         if getattr(function, "__module__", None) == _TEMPLATES_MODULE:
             return  # made while an overload is used; the overload decides
         if is_foreign(function) or any(map(is_foreign, signature)) or is_foreign(key[1]):
+            if key[0] != "call":  # many types share an attribute's name
+                key = (*key, *signature[:1])
             subject = self.lowerings.add(key, (function, signature))
             self.lowering_of[id(implementation)] = subject
 

@@ -28,7 +28,7 @@ def _expect(holder: Any, name: str, *parameters: str) -> Any:
 def check() -> None:
     """Raises Unknown if a place is not as expected. Changes nothing."""
     from numba.core import base, bytecode, callconv, ccallback, codegen, compiler, dispatcher, environment, itanium_mangler
-    from numba.core.typing import context
+    from numba.core.typing import context, templates
     from numba.np.ufunc import ufuncbuilder, wrappers
     from numba.parfors import array_analysis
 
@@ -60,6 +60,8 @@ def check() -> None:
     _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
     _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
     _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
+    for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
+        _expect(template, "apply", "self", "args", "kws")
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")

@@ -5,6 +5,4 @@ KNOWN = {
     "optimized_python": "without docstrings the constants have other numbers",
     "generated_unimportable": "an entry of a module that cannot be imported is refused at first (load-failed)",
     "named_tuples": "a class of named tuples made in a function cannot be pickled",
-    "overload_elsewhere_edited": "every @overload of an operator in the process is a dependency of each use of the operator",
-    "overload_elsewhere_absent": "every @overload of an operator in the process is a dependency of each use of the operator",
 }

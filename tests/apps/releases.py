@@ -1,0 +1,82 @@
+"""Two consecutive releases of one package: an image baked on the older serves the newer what did not change, and nothing else.
+
+What did not change is decided here from the sources alone (unchanged.py), without asking Saggar.
+"""
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared import ROOT, WORK, Seen, check, command_of, counted, environment, function_of, run, variables
+from single import numbers
+from unchanged import Package
+
+SHARE = 0.9
+
+
+@dataclass
+class Pair:
+    package: str
+    older: tuple[str, ...]
+    newer: tuple[str, ...]
+    command: tuple[str, ...]  # the script, in the applications' folder or in examples/oasis, and its arguments
+    prints_numbers: bool
+
+
+PAIRS = {
+    "librosa": Pair("librosa", ("librosa==0.10.2.post1", "numba==0.68.1"), ("librosa==0.11.0", "numba==0.68.1"),
+                    ("librosa_app.py",), True),
+    "oasislmf": Pair("oasislmf", ("oasislmf==2.5.7", "numba==0.68.1"), ("oasislmf==2.5.8", "numba==0.68.1"),
+                     ("tasks.py", "aalpy", "eltpy", "pltpy", "summarypy"), False),
+}
+
+
+def versions(env: Path) -> str:
+    code = "import numba, numpy; print(numba.__version__, numpy.__version__)"
+    return run([env / "bin/python", "-c", code], variables(env, WORK / "none", SAGGAR_MODE="off"), "versions").stdout.strip()
+
+
+def stored(env: Path, place: Path, package: str) -> set[str]:
+    """The functions of the package that a store or an image holds: "module.qualname"."""
+    listed = json.loads(run([command_of(env), "ls", "--json", place], variables(env, place), "ls").stdout)
+    entries = listed["entries"] if isinstance(listed, dict) else listed
+    names = {function_of(entry["group"]) for entry in entries}
+    return {name for name in names if name.startswith(f"{package}.")}
+
+
+def pair(name: str, folder: Path) -> None:
+    """An image baked on the older release, used with an empty store on the newer one."""
+    this = PAIRS[name]
+    script = folder / this.command[0]
+    command = [script if script.exists() else ROOT / "examples/oasis" / this.command[0], *this.command[1:]]
+    old, new = environment(f"{name}_older", *this.older), environment(f"{name}_newer", *this.newer)
+    check(f"{name}: the same Numba and NumPy in both", versions(old) == versions(new) != "", f"{versions(old)}, {versions(new)}")
+    stores = {when: WORK / f"{name}-{when}-store" for when in ("older", "newer", "empty")}
+    for store in stores.values():
+        shutil.rmtree(store, ignore_errors=True)
+    image = WORK / f"{name}-older.saggar"
+    counted([old / "bin/python", *command], old, variables(old, stores["older"]), f"{name}-older")
+    run([command_of(old), "bake", "--all", "-o", image, "--store", stores["older"]], variables(old, stores["older"]), f"{name}-bake")
+    plain = run([new / "bin/python", *command], variables(new, stores["empty"], SAGGAR_MODE="off",
+                NUMBA_CACHE_DIR=str(WORK / f"{name}-newer-numba")), f"{name}-newer-off")
+    served = counted([new / "bin/python", *command], new,
+                     variables(new, stores["empty"], SAGGAR_IMAGE_PATH=str(image)), f"{name}-served")
+    judge(this, name, Package(old, this.package), Package(new, this.package),
+          stored(old, image, this.package), stored(new, stores["empty"], this.package), served)
+    right = served.status == 0 and (not this.prints_numbers or numbers(served.output) == numbers(plain.stdout) != "none")
+    check(f"{name}: nothing stale on the newer release", right, f"{numbers(served.output)} ({numbers(plain.stdout)})")
+
+
+def judge(this: Pair, name: str, old: Package, new: Package, had: set[str], compiled: set[str], served: Seen) -> None:
+    """Compares what was compiled with what the sources say: a function that is in the image and the same in both is to be served."""
+    same = {f for f in had if (digest := old.digest(f)) is not None and digest == new.digest(f)}
+    lost = same & (compiled | {function for function, _ in served.missed})
+    share = 1 - len(lost) / len(same) if same else 0.0
+    check(f"{name}: at least {SHARE:.0%} of the unchanged functions served", share >= SHARE,
+          f"{len(same) - len(lost)} of {len(same)} unchanged, {len(had)} in the image, {served.hits} hits, {served.misses} compiled")
+    for function, why in sorted(set(served.missed)):
+        print(f"     {'needless' if function in same else 'changed or new'}: {function}: {why}", flush=True)
+    unknown = sorted(f for f in had if old.digest(f) is None)
+    print(f"     not found in the older sources: {', '.join(unknown) or 'none'}", flush=True)
