@@ -124,6 +124,26 @@ static size_t find(const struct samples *s, pid_t pid, uint64_t start) {
     return SIZE_MAX;
 }
 
+/* What the process is, unless it became another program since its maps were read: the next look sees that
+ * one. */
+static void note_compiler(struct samples *s, pid_t pid, size_t at) {
+    enum sample_lack lack;
+    char *name;
+    uint64_t start, used, stack;
+    uint64_t program = program_of(s, pid, &name, &lack);
+    pid_t inner = inner_pid(s, pid);
+    if (read_stat(s, pid, &start, &used, &stack) && stack != 0 && stack != s->item[at].stack) {
+        s->item[at].used = UINT64_MAX;
+        free(name);
+        return;
+    }
+    s->item[at].compiler = true;
+    s->item[at].program = program;
+    s->item[at].lack = lack;
+    s->item[at].name = name;
+    s->item[at].inner = inner;
+}
+
 static size_t look(struct samples *s, pid_t pid, size_t parent) {
     uint64_t start, used, stack, from = 0, now = sg_now_ns(CLOCK_REALTIME);
     if (!read_stat(s, pid, &start, &used, &stack))
@@ -148,13 +168,8 @@ static size_t look(struct samples *s, pid_t pid, size_t parent) {
     if (s->item[at].compiler || (!new && s->item[at].used == used))
         return at;
     s->item[at].used = used;
-    if (read_proc(s, pid, "maps") > 0 && has_compiler(s->buffer)) {
-        char *name;
-        s->item[at].compiler = true;
-        s->item[at].program = program_of(s, pid, &name, &s->item[at].lack);
-        s->item[at].name = name;
-        s->item[at].inner = inner_pid(s, pid);
-    }
+    if (read_proc(s, pid, "maps") > 0 && has_compiler(s->buffer))
+        note_compiler(s, pid, at);
     return at;
 }
 
