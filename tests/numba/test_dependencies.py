@@ -325,3 +325,24 @@ def test_recursion_behind_a_loaded_function(project):
         """
     for _ in range(3):
         assert project.good(program).out == "-12.0\n"
+
+
+@pytest.mark.parametrize("before, after, out", [
+    ("['float64(float64, float64)']", "['int64(int64, int64)', 'float64(float64, float64)']", ("2.0 3.0\n", "2 3\n")),
+    ("identity=0", "identity=1", ("2 3\n", "2 4\n")),
+], ids=["loops", "identity"])
+def test_what_a_ufunc_was_declared_with(project, before, after, out):
+    source = """
+        from numba import njit, vectorize
+        @vectorize(DECLARED, cache=True)
+        def u(x, y): return x + y
+        @njit(cache=True)
+        def f(x): return u(x, x)
+        @njit(cache=True)
+        def total(a): return u.reduce(a)
+        """
+    program = "import numpy as np\nfrom lib import f, total\nprint(f(1), total(np.arange(3)))"
+    for declared, expected in zip((before, after), out):
+        project.write("lib.py", source.replace("DECLARED", declared))
+        assert project.good(program).out == expected
+        assert project.good(program).cacheable() == []

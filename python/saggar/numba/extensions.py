@@ -87,12 +87,13 @@ class _Index:
             for implementation, signature in self._new(name, getattr(lowering, name)):
                 self._lowering((name[:-1], ""), implementation, signature)
 
-    def _new(self, name: str, registered: list[Any]) -> list[Any]:
-        start = self._read.get(name, 0)
-        if start == len(registered):
-            return []
-        self._read[name] = len(registered)
-        return registered[start:]
+    def _new(self, name: str, registered: list[Any]) -> Iterator[Any]:
+        """What was not taken in yet. One that cannot be is met again, so that nothing is stored without it."""
+        at = self._read.get(name, 0)
+        while at < len(registered):
+            yield registered[at]
+            at += 1
+            self._read[name] = at
 
     def _template(self, registry: _Registry, key: Any, template: Any) -> None:
         if id(template) in self._seen and key in registry.by_key:

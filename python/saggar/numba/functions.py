@@ -106,7 +106,12 @@ def describe(obj: Any) -> Function | None:
         return Function("ufunc", obj.py_func, _options(obj.targetoptions, obj.locals))
     if isinstance(obj, dufunc.DUFunc):
         inner = getattr(obj, "_dispatcher", None)
-        return Function("ufunc", inner.py_func, _options(inner.targetoptions, inner.locals)) if inner else None
+        if inner is None:
+            return None
+        # The loops that the decorator asked for decide what a caller gets; those that are made on demand do not.
+        loops = tuple(obj.types) if getattr(obj, "_frozen", False) else None
+        return Function("ufunc", inner.py_func, [*_options(inner.targetoptions, inner.locals), ("loops", loops),
+                                                 ("identity", obj.identity)])
     if isinstance(obj, gufunc.GUFunc):
         builder = obj.gufunc_builder
         return Function("gufunc", builder.py_func, [*_options(builder.targetoptions, {}),
