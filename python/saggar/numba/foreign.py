@@ -10,6 +10,7 @@ Only what a locator decides itself counts; where a function is stored, its line 
 """
 from __future__ import annotations
 
+import os
 import sys
 from types import FunctionType
 from typing import Any
@@ -47,6 +48,18 @@ def _said(cls: Any, methods: list[str], python: FunctionType) -> list[tuple[str,
     return [*said, (f"version of {where}", version(cls.__module__.partition(".")[0]))]
 
 
+def speaks_for(module: str) -> str:
+    """The version of the package that a module belongs to, if that package has a locator; else "".
+
+    Such a package's own objects and classes are known by name and this version; its functions are looked at.
+    """
+    top = module.partition(".")[0]
+    for cls in CacheImpl._locator_classes:
+        if getattr(cls, "__module__", _OWN).partition(".")[0] == top != "numba":
+            return version(top)
+    return ""
+
+
 def version(package: str) -> str:
     """The version of the distribution that a top-level package belongs to, or what the package says itself."""
     known = _versions.get(package)
@@ -59,11 +72,23 @@ def _version(package: str) -> str:
     from importlib import metadata
 
     try:
-        return metadata.version(package)
+        found = metadata.distribution(package)
+        if '"editable"' not in (found.read_text("direct_url.json") or ""):
+            return found.version
     except metadata.PackageNotFoundError:
         pass
     names = metadata.packages_distributions().get(package) or ()
-    if names:
-        return ", ".join(sorted({f"{name} {metadata.version(name)}" for name in names}))
-    said = getattr(sys.modules.get(package), "__version__", None)
-    return f"{package} {said}" if isinstance(said, str) else ""
+    return ", ".join(sorted({f"{name} {metadata.version(name)}" for name in names})) + " " + _sources(package)
+
+
+def _sources(package: str) -> str:
+    """The digest of a package's source files, which may be edited without another version."""
+    digests = []
+    for root in getattr(sys.modules.get(package), "__path__", ()):
+        for folder, _, files in os.walk(root):
+            for name in files:
+                if name.endswith(".py"):
+                    path = os.path.join(folder, name)
+                    with open(path, "rb") as source:
+                        digests.append((os.path.relpath(path, root), _saggar.sha256(source.read())))
+    return _saggar.sha256(_saggar.encode(tuple(sorted(digests)))).hex()

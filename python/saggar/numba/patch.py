@@ -15,11 +15,12 @@ def apply() -> None:
     if _done:
         return
     points.check()
-    from numba.core import base, bytecode, callconv, ccallback, codegen, dispatcher, environment, itanium_mangler, types
+    from numba.core import (base, bytecode, callconv, ccallback, codegen, dispatcher, environment, itanium_mangler, pythonapi,
+                            types)
     from numba.core.typing import context
     from numba.np.ufunc import ufuncbuilder, wrappers
 
-    from . import dependencies
+    from . import dependencies, objmode
 
     _done = True
     _dispatchers(dispatcher)
@@ -28,6 +29,7 @@ def apply() -> None:
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
     dependencies.apply(context, base, codegen)
+    objmode.apply(base, pythonapi)
 
 
 def _dispatchers(dispatcher: Any) -> None:

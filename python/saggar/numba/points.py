@@ -64,6 +64,7 @@ def check() -> None:
         _expect(template, "apply", "self", "args", "kws")
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
+    _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
     if not hasattr(wrappers, "GufWrapperCache"):

@@ -19,7 +19,7 @@ from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
 from .. import _saggar
-from . import functions, kinds
+from . import foreign, functions, kinds
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
@@ -102,6 +102,9 @@ class Encoder:
             fields.append(("fields", tuple(value._fields)))
         elif issubclass(value, types.Type) or functions.is_pinned(kinds.module_of(value)):
             pass
+        elif (self.interpreted and "<locals>" not in value.__qualname__
+              and (version := foreign.speaks_for(kinds.module_of(value)))):
+            fields.append(("version", version))
         elif self.interpreted:
             fields.extend(self._held(value, [(f"{cls.__qualname__}.{name}", held) for cls in value.__mro__
                                              if not functions.is_pinned(kinds.module_of(cls))
@@ -163,7 +166,8 @@ class Encoder:
         """An object that Numba has no type for is known by its name alone."""
         if _has_numba_type(value):
             raise _saggar.Uncacheable(kinds.what(value))
-        if self.interpreted and not functions.is_pinned(kinds.module_of(type(value))):
+        version = foreign.speaks_for(kinds.module_of(type(value)))
+        if self.interpreted and not version and not functions.is_pinned(kinds.module_of(type(value))):
             state = getattr(value, "__dict__", {})
             return _saggar.Record("object", (("class", self._class(type(value))),
                                              *self._held(value, sorted(state.items()))))
@@ -172,6 +176,8 @@ class Encoder:
             text = getattr(value, attribute, None)
             if type(text) is str:
                 fields.append((attribute, text))
+        if version:
+            fields.append(("version", version))
         return _saggar.Record("object", tuple(fields))
 
 

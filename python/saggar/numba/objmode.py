@@ -1,0 +1,107 @@
+"""Blocks in object mode (`with numba.objmode`) inside compiled code.
+
+Numba puts a pickle of such a block into the machine code: its Python function, its IR, a random number. The pickle
+made here has logical paths and a number that follows from the block's content, so that such code can be stored.
+"""
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+from numba.core import dispatcher, ir
+from numba.core.cpu_options import FastMathOptions
+from numba.core.serialize import NumbaPickler
+
+from .. import _saggar
+from . import locations
+
+_PROTOCOL = 4
+
+
+class _Pickler(NumbaPickler):
+    """Numba's pickler, without the places of files."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is CodeType:
+            return self.dispatch_table[CodeType](obj.replace(co_filename=locations.logical_path(obj.co_filename)))
+        if type(obj) is ir.Loc:
+            return _location, (locations.logical_path(obj.filename), obj.line, obj.col, obj.maybe_decorator)
+        if isinstance(obj, ModuleType) and sys.modules.get(obj.__name__) is obj:
+            return importlib.import_module, (obj.__name__,)
+        if type(obj) is FastMathOptions:
+            return _fast_math, (tuple(sorted(obj.flags)),)
+        return super().reducer_override(obj)
+
+    def _function_getnewargs(self, func: Any) -> Any:
+        arguments = super()._function_getnewargs(func)
+        for name in ("__file__", "__path__"):
+            arguments[1].pop(name, None)
+        return arguments
+
+
+def _location(filename: str, line: int, col: int, decorator: bool) -> Any:
+    return ir.Loc(filename, line, col, decorator)
+
+
+def _fast_math(flags: tuple[str, ...]) -> Any:
+    return FastMathOptions(set(flags))
+
+
+def _dumps(obj: Any) -> bytes:
+    out = io.BytesIO()
+    _Pickler(out, _PROTOCOL).dump(obj)
+    return out.getvalue()
+
+
+def _is_block(obj: Any) -> bool:
+    return isinstance(obj, tuple) and len(obj) == 2 and isinstance(obj[0], dispatcher.LiftedWith)
+
+
+def apply(base: Any, pythonapi: Any) -> None:
+    """Changes Numba: `base` is numba.core.base, `pythonapi` numba.core.pythonapi."""
+    plain = pythonapi.serialize
+    original_bytes = base.BaseContext.insert_const_bytes
+
+    @functools.wraps(original_bytes)
+    def insert_const_bytes(self: Any, mod: Any, bytes: bytes, name: Any = None) -> Any:
+        # Numba names them by a hash that differs in every process.
+        return original_bytes(self, mod, bytes, name or _saggar.sha256(bytes)[:16].hex())
+
+    class Serialize:
+        """Stands for numba.core.serialize in that module."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(plain, name)
+
+        def is_serializable(self, obj: Any) -> bool:
+            if isinstance(obj, dispatcher.LiftedWith):
+                _number(obj)  # before it is pickled for the first time
+            return bool(plain.is_serializable(obj))
+
+        def dumps(self, obj: Any) -> bytes:
+            if _is_block(obj):
+                try:
+                    return _dumps(obj)
+                except Exception:
+                    pass  # then its path is found in the machine code, and it is not stored
+            return plain.dumps(obj)
+
+    pythonapi.serialize = Serialize()
+    base.BaseContext.insert_const_bytes = insert_const_bytes
+
+
+def _number(block: Any) -> None:
+    """Gives a block a number that another process gives to the same block."""
+    try:
+        if block.__dict__.get("_MemoMixin__uuid") is None:
+            name = f"saggar {block.func_ir.func_id.unique_name}"
+            if name in type(block)._memo:
+                block._MemoMixin__uuid = name  # that one has the same content
+            else:
+                block._set_uuid(name)
+    except Exception:
+        pass
