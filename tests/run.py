@@ -104,9 +104,9 @@ def environment(log: Log, name: str, python: str, *packages: str) -> Path:
     return env
 
 
-def pytest(log: Log, env: Path, *arguments: object, **extra: str) -> None:
+def pytest(log: Log, env: Path, *arguments: object, **more: str) -> None:
     log.run(env / "bin/python", "-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider", *arguments,
-            env={"SAGGAR_BIN": str(env / "bin/saggar"), **extra})
+            env={"SAGGAR_BIN": str(env / "bin/saggar"), **more})
 
 
 def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
@@ -153,6 +153,17 @@ def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins."""
     env = environment(log, "pinned", sys.executable, "numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6")
     pytest(log, env, *TWO_AT_ONCE, "tests/numba", *(f"--ignore=tests/numba/{name}" for name in NEWEST_ONLY))
+
+
+@step
+def pytensor(log: Log) -> None:
+    """PyTensor 3.3.7 and PyMC 6.4.0, which need Python 3.13."""
+    python = python_of("3.13")
+    if python is None:
+        SKIPPED.append("PyTensor and PyMC: no Python 3.13 on this machine")
+        return
+    env = environment(log, "pytensor", python, "pytensor==3.3.7", "pymc==6.4.0", "numba==0.68.0", "xxhash")
+    pytest(log, env, *TWO_AT_ONCE, "tests/pytensor")
 
 
 @extra

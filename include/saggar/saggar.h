@@ -304,7 +304,8 @@ typedef struct saggar_view {
  */
 typedef struct saggar_cache_options {
     size_t struct_size;       /**< sizeof of the caller's struct; set by init */
-    const char *store;        /**< the store's directory; NULL: SAGGAR_DIR or its default; "": no store */
+    const char *store;        /**< the store's directory, one; NULL: SAGGAR_DIR (and the further ones
+                                   in it, which are only read) or its default; "": no store */
     const char *images;       /**< colon-separated image files, searched first; NULL: SAGGAR_IMAGE */
     const char *prefix;       /**< share/saggar/<name>.saggar below it is searched after `images`, colon-separated prefixes */
     bool read_only;           /**< never publish */

@@ -5,9 +5,28 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["__version__", "key"]
 
 _LAZY = {"_saggar", "numba"}
+
+
+def key(value: Any) -> Any:
+    """
+    A decorator that makes `value` a part of a function's content: another value, another entry, for it and for all that
+    call it. For what nothing in the function shows, as the version of a service or of a library that it reaches by address.
+
+    `value`: None, a number, a text, bytes, or a tuple, list or dict of them; or a function without arguments that gives
+    one, called once in a process when the function is first looked up. It stands below the compiler's decorator:
+
+        @numba.njit(cache=True)
+        @saggar.key(lambda: tables.version())
+        def f(x): ...
+    """
+    def mark(function: Any) -> Any:
+        function.__saggar_key__ = value
+        return function
+
+    return mark
 
 
 def __getattr__(name: str) -> Any:

@@ -33,6 +33,7 @@ struct sg_settings {
     char *images;
     char *store;            /* NULL: none, for the reason in store_note if that is not NULL */
     const char *store_note; /* static */
+    char *more;             /* further stores that are only read, separated by colons; NULL: none */
 };
 /* EINVAL: unknown value; `*what` (may be NULL) is then the name of the option or variable, static. */
 int sg_settings_init(const saggar_cache_options *options, struct sg_settings *out, const char **what);

@@ -96,18 +96,29 @@ static int default_store(struct sg_settings *s) {
     return join(base, rest, &s->store);
 }
 
-static int read_store(const saggar_cache_options *options, struct sg_settings *s) {
-    const char *asked = options->store != NULL ? options->store : variable("SAGGAR_DIR");
-    if (asked == NULL)
-        return default_store(s);
-    if (asked[0] == '\0')
-        return SAGGAR_OK;
-    return absolute(asked, &s->store);
-}
-
 static int copy(const char *text, char **out) {
     *out = text == NULL ? NULL : strdup(text);
     return text != NULL && *out == NULL ? SAGGAR_ENOMEM : SAGGAR_OK;
+}
+
+/* The first directory is the store; an empty one stands for the default. */
+static int read_list(const char *list, struct sg_settings *s) {
+    size_t n = strcspn(list, ":");
+    char *first = strndup(list, n);
+    if (first == NULL)
+        return SAGGAR_ENOMEM;
+    int err = n > 0 ? absolute(first, &s->store) : default_store(s);
+    free(first);
+    if (err == SAGGAR_OK && list[n] == ':' && list[n + 1] != '\0')
+        err = copy(list + n + 1, &s->more);
+    return err;
+}
+
+static int read_store(const saggar_cache_options *options, struct sg_settings *s) {
+    const char *list = variable("SAGGAR_DIR");
+    if (options->store != NULL)
+        return options->store[0] == '\0' ? SAGGAR_OK : absolute(options->store, &s->store);
+    return list != NULL ? read_list(list, s) : default_store(s);
 }
 
 const char *saggar_cache_options_wrong(const saggar_cache_options *options) {
@@ -155,6 +166,6 @@ int sg_settings_init(const saggar_cache_options *options, struct sg_settings *ou
 void sg_settings_free(struct sg_settings *s) {
     free(s->images);
     free(s->store);
-    s->images = NULL;
-    s->store = NULL;
+    free(s->more);
+    s->images = s->store = s->more = NULL;
 }

@@ -1,6 +1,6 @@
 /*
  * Which tiers there are: the images asked for, then those found in share/saggar below each prefix, then the
- * store.
+ * store, then further stores that are only read.
  *
  * Each image file is taken once, by device and inode, where it is met first. Tiers that cannot be used stay
  * in the list, switched off, so that `doctor` can say why.
@@ -142,9 +142,35 @@ static int add_store(struct sg_stack *stack, const struct sg_settings *settings,
     if (err != SAGGAR_OK)
         return err;
     stack->n++;
+    struct stat st;
+    if (stat(settings->store, &st) == 0) { /* it is made when something is published */
+        slot->dev = st.st_dev;
+        slot->ino = st.st_ino;
+    }
     slot->exists = true;
     if (slot->tier->active)
         stack->store = slot->tier;
+    return SAGGAR_OK;
+}
+
+/* One that is only read: an empty directory is not made where there is none. */
+static int add_further(struct sg_stack *stack, const char *path) {
+    struct stat st;
+    memset(&st, 0, sizeof st);
+    bool exists = stat(path, &st) == 0;
+    if ((exists && known(stack, &st)) || stack->n >= MAX_SLOTS)
+        return SAGGAR_OK;
+    struct sg_slot *slot = new_slot(stack);
+    if (slot == NULL)
+        return SAGGAR_ENOMEM;
+    int err = sg_store_open(path, true, &slot->tier);
+    if (err != SAGGAR_OK)
+        return err;
+    slot->kind = "store";
+    slot->exists = exists;
+    slot->dev = st.st_dev;
+    slot->ino = st.st_ino;
+    stack->n++;
     return SAGGAR_OK;
 }
 
@@ -163,6 +189,8 @@ int sg_stack_open(const struct sg_settings *settings, const char *prefix, bool r
     }
     if (err == SAGGAR_OK)
         err = add_store(&stack, settings, read_only);
+    if (err == SAGGAR_OK)
+        err = split(settings->more, add_further, &stack);
     if (err != SAGGAR_OK) {
         sg_stack_close(&stack);
         return err;

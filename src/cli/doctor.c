@@ -105,7 +105,12 @@ static bool target_ok(const char *value) {
 }
 
 static bool absolute_ok(const char *value) {
-    return value[0] == '/';
+    for (const char *p = value; p != NULL; p = strchr(p, ':')) {
+        p += *p == ':';
+        if (*p != '/' && *p != ':' && *p != '\0')
+            return false;
+    }
+    return true;
 }
 
 /* `run`, `warm` and `verify` set it to a place below the state directory, or where their --trail says. */
@@ -137,6 +142,7 @@ static const struct variable {
     {"SAGGAR_TRAIL", trail_ok,
      "set by hand: trails pile up there, and `saggar why` does not see them; run, warm and verify set it "
      "themselves"},
+    {"SAGGAR_NUMBA", any_ok, ""},
     {"SAGGAR_WAIT", wait_ok, "not a number of seconds; programs switch the cache off"},
 };
 enum { VARIABLES = sizeof variables / sizeof variables[0] };

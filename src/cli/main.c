@@ -45,7 +45,7 @@ static void man(void) {
         printf("*saggar-%s*(1)\n\t%s\n\n", commands[i]->name, commands[i]->summary);
     puts("# ENVIRONMENT\n\n"
          "*SAGGAR_MODE*\n\toff, use (the default) or require\n\n"
-         "*SAGGAR_DIR*\n\tthe store; $XDG_CACHE_HOME/saggar by default\n\n"
+         "*SAGGAR_DIR*\n\tthe store; $XDG_CACHE_HOME/saggar by default; after colons, stores that are only read\n\n"
          "*SAGGAR_SIZE*\n\tits size, 5G by default\n\n"
          "*SAGGAR_IMAGE*\n\timages, separated by colons, searched first\n\n"
          "*SAGGAR_IMAGE_PATH*\n\tnone: do not look for images in share/saggar\n\n"

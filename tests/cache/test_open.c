@@ -124,6 +124,39 @@ static void test_search_order(void **state) {
     saggar_cache_close(cache);
 }
 
+static void test_further_stores(void **state) {
+    (void)state;
+    char list[4096];
+    saggar_cache *cache;
+    saggar_cache_options options;
+    saggar_cache_options_init(&options);
+    options.store = path_in("site");
+    must(saggar_cache_open(&options, &cache));
+    assert_int_equal(publish(cache, 1, "one"), SAGGAR_OK);
+    saggar_cache_close(cache);
+    snprintf(list, sizeof list, "%s:%s:%s:%s", store, path_in("absent"), path_in("site"), store);
+    setenv("SAGGAR_DIR", list, 1);
+    must(saggar_cache_open(NULL, &cache));
+    assert_hit(cache, 1, "one");
+    assert_int_equal(publish(cache, 2, "two"), SAGGAR_OK);
+    assert_hit(cache, 2, "two");
+    saggar_cache_close(cache);
+    struct stat st;
+    assert_int_equal(stat(path_in("absent"), &st), -1);
+    must(saggar_cache_open(&options, &cache)); /* nothing was written there */
+    assert_miss(cache, 2, SAGGAR_REASON_ABSENT);
+    saggar_cache_close(cache);
+    snprintf(list, sizeof list, ":%s", path_in("site"));
+    setenv("SAGGAR_DIR", list, 1);
+    setenv("XDG_CACHE_HOME", path_in("xdg"), 1);
+    must(saggar_cache_open(NULL, &cache));
+    expect_tier(cache, 0, "store", "saggar", true);
+    expect_tier(cache, 1, "store", "site", true);
+    saggar_cache_close(cache);
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("SAGGAR_DIR");
+}
+
 static void test_variables(void **state) {
     (void)state;
     saggar_cache *cache;
@@ -254,9 +287,10 @@ static void test_claim_makes_store(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        MAKE_CASE(test_environment),  MAKE_CASE(test_options),   MAKE_CASE(test_off),
-        MAKE_CASE(test_search_order), MAKE_CASE(test_variables), MAKE_CASE(test_untrusted),
-        MAKE_CASE(test_foreign_home), MAKE_CASE(test_relative),  MAKE_CASE(test_claim_makes_store),
+        MAKE_CASE(test_environment),       MAKE_CASE(test_options),        MAKE_CASE(test_off),
+        MAKE_CASE(test_search_order),      MAKE_CASE(test_further_stores), MAKE_CASE(test_variables),
+        MAKE_CASE(test_untrusted),         MAKE_CASE(test_foreign_home),   MAKE_CASE(test_relative),
+        MAKE_CASE(test_claim_makes_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,3 +286,41 @@ def test_a_plain_function_that_is_compiled_in(project):
     assert project.good(program).out == "0\n"
     project.write("lib.py", lib.replace("K = 1", "K = 9"))
     assert project.good(program).out == "10\n"
+
+
+@pytest.mark.parametrize("form", ["{}", "(lambda: {})"])
+def test_a_part_of_the_key_that_the_author_gives(project, form):
+    source = """
+        import saggar
+        from numba import njit
+        def version(): return VERSION
+        @njit(cache=True)
+        @saggar.key(FORM)
+        def callee(x): return x + 1
+        @njit(cache=True)
+        def caller(x): return callee(x)
+        @njit(cache=True)
+        def other(x): return x
+        """.replace("FORM", form.format("('tables', version())"))
+    program = "from lib import *\nprint(caller(1), other(1))"
+    project.write("lib.py", source.replace("VERSION", "1"))
+    project.cold_and_warm(program)
+    project.write("lib.py", source.replace("VERSION", "2"))
+    assert project.good(program).names("published") == ["callee", "caller"]
+    project.write("lib.py", source.replace("VERSION", "1"))
+    assert project.good(program).cacheable() == []
+
+
+def test_a_key_that_has_no_encoding(project):
+    result = project.good("""
+        import saggar
+        from numba import njit
+        @njit(cache=True)
+        @saggar.key(open)
+        def f(x): return x + 1
+        @njit(cache=True)
+        @saggar.key(lambda: __import__("threading").Lock())
+        def g(x): return x + 1
+        print(f(1), g(1))
+        """)
+    assert result.out == "2 2\n" and result.names("not-stored") == ["f", "g"]

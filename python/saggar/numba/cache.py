@@ -159,6 +159,7 @@ class FunctionCache(_Cache):
             return
         try:
             parts, symbols = payload.build(pending, cres)
+            dependencies.typed(cres, frame.subjects)
             pending.subjects = set(frame.subjects)
             depends = dependencies.records(pending.subjects)
         except _saggar.Uncacheable as error:

@@ -128,3 +128,27 @@ def _deref(code: CodeType, arg: int) -> str:
     if _NEW:
         return code._varname_from_oparg(arg)  # type: ignore[attr-defined]
     return (code.co_cellvars + code.co_freevars)[arg]
+
+
+def imports(code: CodeType) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """(level, module, names) of each import statement in a function and in the functions inside it."""
+    known = _imports.get(code)
+    if known is None:
+        found: list[tuple[int, str, tuple[str, ...]]] = []
+        constants: list[Any] = []
+        if _IMPORT in code.co_code[::2]:
+            for instruction in dis.get_instructions(code):
+                if instruction.opcode == _IMPORT:
+                    level, names = constants[-2:]
+                    found.append((level, instruction.argval, names or ()))
+                elif instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+                    constants.append(instruction.argval)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                found.extend(imports(constant))
+        known = _imports[code] = tuple(found)
+    return known
+
+
+_IMPORT = dis.opmap["IMPORT_NAME"]
+_imports: WeakKeyDictionary[CodeType, tuple[tuple[int, str, tuple[str, ...]], ...]] = WeakKeyDictionary()

@@ -7,6 +7,7 @@ them over; so an entry depends on everything that went into it, whatever was com
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from . import extensions, process
 
 RESOLVER = "numba"
 _of_library: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+_of_template: WeakKeyDictionary[type, dict[Any, frozenset[str]]] = WeakKeyDictionary()
 _UNNAMED = ""  # stands for something that has no name in another process
 
 
@@ -40,9 +42,22 @@ class Collector:
         if self.frame is not None:
             self.frame.subjects |= self.kept
 
-    def finish(self, library: Any) -> None:
+    def remember(self, template: type, args: Any, kws: Any) -> None:
+        """What a template asks for is asked once in a process; whoever uses its answer later depends on it too."""
+        if self.frame is None or not (self.frame.subjects or template in _of_template):
+            return
+        try:
+            asked = _of_template.setdefault(template, {})
+            question = tuple(args), tuple(sorted(dict(kws).items()))
+            self.frame.subjects |= asked.get(question, frozenset())
+            asked[question] = frozenset(self.frame.subjects)
+        except Exception as error:
+            process.fault(f"watching a template: {type(error).__name__}: {error}")
+            self.frame.subjects.add(_UNNAMED)
+
+    def finish(self, cres: Any) -> None:
         if self.frame is not None:
-            finished(library, self.frame.subjects)
+            finished(cres, self.frame.subjects)
 
 
 def _watches(watch: Any) -> Any:
@@ -53,6 +68,8 @@ def _watches(watch: Any) -> Any:
         if frames:
             try:
                 watch(frames[-1].subjects, *arguments)
+            except _saggar.Uncacheable:
+                frames[-1].subjects.add(_UNNAMED)
             except Exception as error:
                 process.fault(f"watching a compilation: {type(error).__name__}: {error}")
                 frames[-1].subjects.add(_UNNAMED)
@@ -64,12 +81,44 @@ def _add(subjects: set[str], subject: extensions.Subject | None) -> None:
         subjects.add(_UNNAMED if subject.text is None else subject.text)
 
 
-def _add_types(subjects: set[str], found: Any) -> None:
+def _add_types(subjects: set[str], found: Iterable[Any]) -> None:
     for one in found:
         if isinstance(one, types.Type):
-            text = extensions.type_subject(one)
-            if text is not None:
-                subjects.add(text)
+            subjects.update(_subjects_of_type(one))
+
+
+_of_type: dict[int, frozenset[str]] = {}  # by the number that Numba gives a type for good
+
+
+def _subjects_of_type(typ: types.Type) -> frozenset[str]:
+    """The subjects of a type and of all types that it is made of."""
+    known = _of_type.get(typ._code)
+    if known is None:
+        inside = _types_inside(typ)
+        texts = map(extensions.type_subject, inside)
+        known = frozenset(text for text in texts if text is not None)
+        if not any(isinstance(one, types.DeferredType) for one in inside):
+            _of_type[typ._code] = known
+    return known
+
+
+def _types_inside(typ: types.Type) -> list[types.Type]:
+    seen: dict[int, Any] = {}
+    todo: list[Any] = [typ]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        if isinstance(one, types.Type):
+            seen[id(one)] = one
+            todo.extend(vars(one).values())
+        elif isinstance(one, (tuple, list, frozenset)):
+            seen[id(one)] = one
+            todo.extend(one)
+        elif isinstance(one, dict):
+            seen[id(one)] = one
+            todo.extend(one.values())
+    return [one for one in seen.values() if isinstance(one, types.Type)]
 
 
 @_watches
@@ -88,7 +137,7 @@ def tried(subjects: set[str], template: type) -> None:
     It tries one way of typing a call. Of Numba's own functions and operators only those ways count that were tried: an
     overload of `+` for somebody's type does not concern the sum of two numbers.
     """
-    _add(subjects, extensions.index().template_of.get(id(template)))
+    _add_from(subjects, lambda: extensions.index().template_of, template, "template")
 
 
 @_watches
@@ -104,7 +153,20 @@ def attribute(subjects: set[str], typ: Any, name: str) -> None:
 @_watches
 def lowered(subjects: set[str], implementation: Any) -> None:
     """It uses an implementation."""
-    _add(subjects, extensions.index().lowering_of.get(id(implementation)))
+    _add_from(subjects, lambda: extensions.index().lowering_of, implementation, "implementation")
+
+
+def _add_from(subjects: set[str], known: Callable[[], dict[int, Any]], found: Any, kind: str) -> None:
+    """Adds the subject that a registry has for something, or its name."""
+    registered = known()
+    if id(found) not in registered:
+        if not extensions.is_written_by_others(found):
+            return
+        extensions.index().refresh(all_registries=True)
+    if id(found) in registered:
+        _add(subjects, registered[id(found)])
+    else:
+        subjects.add(extensions.named(kind, found))
 
 
 @_watches
@@ -113,10 +175,20 @@ def linked(subjects: set[str], library: Any) -> None:
     subjects.update(_of_library.get(library, ()))
 
 
-def finished(library: Any, subjects: set[str]) -> None:
-    """A library is complete; this is what it was made with."""
+def finished(cres: Any, subjects: set[str]) -> None:
+    """A compilation is complete; this is what it was made with."""
+    typed(cres, subjects)
     if subjects:
-        _of_library[library] = frozenset(subjects) | _of_library.get(library, frozenset())
+        _of_library[cres.library] = frozenset(subjects) | _of_library.get(cres.library, frozenset())
+
+
+def typed(cres: Any, subjects: set[str]) -> None:
+    """The types of a compiled function decide how it is called, also those that it only passes through."""
+    try:
+        _add_types(subjects, (cres.signature.return_type, *cres.signature.args, *(cres.fndesc.typemap or {}).values()))
+    except Exception as error:
+        process.fault(f"reading a function's types: {type(error).__name__}: {error}")
+        subjects.add(_UNNAMED)
 
 
 def records(subjects: set[str]) -> list[tuple[Any, ...]]:
@@ -182,7 +254,11 @@ def _watched_apply(original: Any) -> Any:
     @functools.wraps(original)
     def apply(self: Any, args: Any, kws: Any) -> Any:
         tried(type(self))
-        return original(self, args, kws)
+        with Collector() as collector:
+            try:
+                return original(self, args, kws)
+            finally:
+                collector.remember(type(self), args, kws)
 
     return apply
 
@@ -202,7 +278,7 @@ def _lowering(base: Any, library: Any) -> None:
     def compile_subroutine(self: Any, *args: Any, **kwargs: Any) -> Any:
         with Collector() as collector:
             cres = original_subroutine(self, *args, **kwargs)
-            collector.finish(cres.library)
+            collector.finish(cres)
         return cres
 
     @functools.wraps(original_link)

@@ -14,13 +14,12 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from numba.core import imputils, pythonapi, types
-from numba.core.datamodel.registry import default_manager
+from numba.core import imputils, types
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
 from .. import _saggar
-from . import codec, functions, identity, kinds, values
+from . import codec, descriptions, functions, identity, kinds, values
 
 _TEMPLATES_MODULE = templates.__name__
 
@@ -57,60 +56,97 @@ class _Registry:
         return subject
 
 
+_TYPING = ("functions", "attributes", "globals")
+_LOWERING = ("functions", "getattrs", "setattrs", "casts", "constants")
+
+
+class _Source:
+    """A registry and how far it was read; `watched` if it may hold what is not Numba's."""
+
+    __slots__ = ("registry", "read", "watched")
+
+    def __init__(self, registry: Any, names: tuple[str, ...], watched: bool) -> None:
+        self.registry = registry
+        self.read = dict.fromkeys(names, 0)
+        self.watched = watched
+
+    def new(self, name: str) -> Iterator[Any]:
+        """What was not taken in yet. One that cannot be is met again, so that nothing is stored without it."""
+        registered = getattr(self.registry, name)
+        while self.read[name] < len(registered):
+            yield registered[self.read[name]]
+            self.read[name] += 1
+
+
 class _Index:
     def __init__(self) -> None:
         self.calls = _Registry("call")
         self.attributes = _Registry("attribute")
         self.lowerings = _Registry("lowering")
-        self.lowering_of: dict[int, Subject] = {}  # id of an implementation, which its registry keeps alive
+        self.lowering_of: dict[int, Subject | None] = {}  # id of an implementation, which its registry keeps alive
         self.template_of: dict[int, Subject] = {}  # id of a template, likewise
-        self._read: dict[str, int] = {}
-        self._seen: set[int] = set()
+        self.of_own_types: list[tuple[str, Any, Any, Any]] = []  # what, name, implementation, types: all but it are Numba's
+        self._installed = 0  # how many registries the contexts had
+        self._typing = {id(templates.builtin_registry): _Source(templates.builtin_registry, _TYPING, True)}
+        self._lowering = {id(imputils.builtin_registry): _Source(imputils.builtin_registry, _LOWERING, True)}
 
-    def refresh(self) -> None:
-        """Takes in what was registered since the last time."""
-        typing, lowering = templates.builtin_registry, imputils.builtin_registry
-        for template in self._new("functions", typing.functions):
+    def refresh(self, all_registries: bool = False) -> None:
+        """Takes in what was registered since the last time: in every registry, or in those that others use."""
+        installed = cpu_target.typing_context._registries, cpu_target.target_context._registries
+        if sum(map(len, installed)) != self._installed:
+            all_registries, first = True, not self._installed
+            self._installed = sum(map(len, installed))
+            for registries, sources, names in zip(installed, (self._typing, self._lowering), (_TYPING, _LOWERING)):
+                for registry in list(registries):
+                    sources.setdefault(id(registry), _Source(registry, names, not first))
+        for sources, read in ((self._typing, self._read_typing), (self._lowering, self._read_lowering)):
+            for source in sources.values():
+                if (all_registries or source.watched) and read(source):
+                    source.watched = True
+
+    def _read_typing(self, source: _Source) -> bool:
+        before = len(self.template_of)
+        for template in source.new("functions"):
             self._template(self.calls, template.key, template)
-        for template in self._new("attributes", typing.attributes):
+        for template in source.new("attributes"):
             self._template(self.attributes, (template.key, vars(template).get("_attr", "")), template)
-        for value, found in self._new("globals", typing.globals):
+        for value, found in source.new("globals"):
             for template in getattr(found, "templates", ()):
                 self._template(self.calls, value, template)
-        for implementation, key, signature in self._new("lower", lowering.functions):
-            if key is not implementation:  # an intrinsic's, which its definition decides
-                self._lowering(("call", key), implementation, signature)
-        for name in ("getattrs", "setattrs"):
-            for implementation, attribute, signature in self._new(name, getattr(lowering, name)):
-                self._lowering((name[:-1], str(attribute)), implementation, signature)
-        for name in ("casts", "constants"):
-            for implementation, signature in self._new(name, getattr(lowering, name)):
-                self._lowering((name[:-1], ""), implementation, signature)
+        return len(self.template_of) > before
 
-    def _new(self, name: str, registered: list[Any]) -> Iterator[Any]:
-        """What was not taken in yet. One that cannot be is met again, so that nothing is stored without it."""
-        at = self._read.get(name, 0)
-        while at < len(registered):
-            yield registered[at]
-            at += 1
-            self._read[name] = at
+    def _read_lowering(self, source: _Source) -> bool:
+        before = len(self.lowering_of), len(self.of_own_types)
+        for implementation, key, signature in source.new("functions"):
+            if key is implementation:  # an intrinsic's, which its definition decides
+                self.lowering_of[id(implementation)] = None
+            else:
+                self._implementation("call", key, implementation, signature)
+        for name in ("getattrs", "setattrs"):
+            for implementation, attribute, signature in source.new(name):
+                self._implementation(name[:-1], str(attribute), implementation, signature)
+        for name in ("casts", "constants"):
+            for implementation, signature in source.new(name):
+                self._implementation(name[:-1], "", implementation, signature)
+        return (len(self.lowering_of), len(self.of_own_types)) > before
 
     def _template(self, registry: _Registry, key: Any, template: Any) -> None:
-        if id(template) in self._seen and key in registry.by_key:
+        if id(template) in self.template_of and key in registry.by_key:
             return  # it stands in two lists
         if is_foreign(key) or is_foreign_template(template):
-            self._seen.add(id(template))
             self.template_of[id(template)] = registry.add(key, template)
 
-    def _lowering(self, key: tuple[str, Any], implementation: Any, signature: Any) -> None:
+    def _implementation(self, what: str, name: Any, implementation: Any, signature: Any) -> None:
         function = unwrapped(implementation)
         if getattr(function, "__module__", None) == _TEMPLATES_MODULE:
             return  # made while an overload is used; the overload decides
-        if is_foreign(function) or any(map(is_foreign, signature)) or is_foreign(key[1]):
-            if key[0] != "call":  # many types share an attribute's name
-                key = (*key, *signature[:1])
-            subject = self.lowerings.add(key, (function, signature))
-            self.lowering_of[id(implementation)] = subject
+        of_others = any(map(is_foreign, signature)) or is_foreign(name)
+        if is_foreign(function) or of_others:
+            # Many types share an attribute's name.
+            key = (what, name) if what == "call" else (what, name, *signature[:1])
+            self.lowering_of[id(implementation)] = self.lowerings.add(key, (function, signature))
+            if not of_others:
+                self.of_own_types.append((what, name, function, signature))
 
 
 _index = _Index()
@@ -151,7 +187,7 @@ def is_foreign_template(template: Any) -> bool:
     for name in ("_overload_func", "_definition_func"):
         if name in vars(template):
             return is_foreign(getattr(template, name))
-    return any(is_foreign(function) for _, function in functions_of(template))
+    return any(is_foreign(function) for _, function in descriptions.functions_of(template))
 
 
 def _cells(function: FunctionType) -> Iterator[Any]:
@@ -168,26 +204,6 @@ def unwrapped(implementation: Any) -> Any:
     return getattr(implementation, "func", implementation)
 
 
-def functions_of(cls: type) -> list[tuple[str, FunctionType]]:
-    """The functions that a template, a type or a data model consists of, without those of Numba's own classes."""
-    result = []
-    for klass in cls.__mro__:
-        if functions.is_pinned(klass.__module__) and functions.by_name(klass) is not None:
-            continue
-        for name, value in sorted(vars(klass).items()):
-            for function in _inner(value):
-                result.append((f"{klass.__qualname__}.{name}", function))
-    return result
-
-
-def _inner(value: Any) -> list[FunctionType]:
-    if isinstance(value, (staticmethod, classmethod)):
-        value = value.__func__
-    if isinstance(value, property):
-        return [function for function in (value.fget, value.fset, value.fdel) if isinstance(function, FunctionType)]
-    return [value] if isinstance(value, FunctionType) else []
-
-
 def subject_text(key: Any) -> str | None:
     """A text for what something is registered for: the same in every process, or None."""
     try:
@@ -197,7 +213,7 @@ def subject_text(key: Any) -> str | None:
         if isinstance(key, str):
             return key
         if isinstance(key, types.Type):
-            encoded = values.Encoder(_by_content).encode(key)
+            encoded = values.Encoder(descriptions.by_content).encode(key)
             return f"type {_saggar.sha256(encoded).hex()}"
         if functions.by_name(key) is not None:
             return f"{functions.logical_module(key.__module__)}:{getattr(key, '__qualname__', key.__name__)}"
@@ -209,11 +225,6 @@ def subject_text(key: Any) -> str | None:
         return None
 
 
-def _by_content(target: Any) -> object:
-    """A function that Python runs while Numba compiles."""
-    return _saggar.Digest("function", identity.content(target, interpreted=True).digest)
-
-
 def type_subject(t: types.Type) -> str | None:
     """The subject of a type whose class is not Numba's, or None."""
     cls = type(t)
@@ -222,108 +233,43 @@ def type_subject(t: types.Type) -> str | None:
     return f"type {functions.logical_module(cls.__module__)}:{cls.__qualname__}"
 
 
+def is_written_by_others(found: Any) -> bool:
+    """True if a template's or an implementation's own functions are not Numba's."""
+    found = unwrapped(found)
+    parts = [found]
+    if isinstance(found, type):  # classes that Numba makes for a method stand for what is registered for the attribute
+        parts = [part for cls in found.__mro__ if not cls.__module__.startswith("numba.") for value in vars(cls).values()
+                 for part in values.functions_behind(value)]
+    return any(isinstance(part, FunctionType) and not functions.is_pinned(part.__globals__.get("__name__")) for part in parts)
+
+
+def named(kind: str, found: Any) -> str:
+    """The subject of a template or an implementation that is in no registry. Raises Uncacheable if it has no name."""
+    found = unwrapped(found)
+    if functions.by_name(found) is None:
+        raise _saggar.Uncacheable(f"it uses a template or an implementation that has no name, {found.__qualname__}")
+    return f"{kind} {functions.logical_module(found.__module__)}:{found.__qualname__}"
+
+
 def digest(text: str) -> bytes | None:
     """The content of what is registered for a subject now; None if nothing is. Raises Uncacheable."""
     kind, _, name = text.partition(" ")
-    if kind == "type":
+    held = _BY_NAME.get(kind)
+    if held is not None:
         module, _, qualname = name.partition(":")
-        cls = codec.held(module if module != "__main__" or module in sys.modules else "__mp_main__", qualname)
-        return None if not isinstance(cls, type) else _saggar.sha256(_encode(_type_value(cls)))
+        found = codec.held(module if module != "__main__" or module in sys.modules else "__mp_main__", qualname)
+        return None if found is None else _saggar.sha256(descriptions.encode(held(found)))
     now = index()
     registry = {"call": now.calls, "attribute": now.attributes, "lowering": now.lowerings}.get(kind)
-    subject = registry.by_text.get(name) if registry is not None else None
+    if registry is None:
+        return None
+    if name not in registry.by_text:
+        now.refresh(all_registries=True)
+    subject = registry.by_text.get(name)
     if subject is None:
         return None
-    describe = _lowering_value if kind == "lowering" else _template_value
-    return _saggar.sha256(_encode(tuple([describe(item) for item in subject.items])))
+    describe = descriptions.lowering if kind == "lowering" else descriptions.template
+    return _saggar.sha256(descriptions.encode(tuple([describe(item) for item in subject.items])))
 
 
-_overrides_of = 0, b""
-
-
-def overrides() -> bytes:
-    """
-    The digest of the overloads that replace an attribute or method which Numba has itself, b"" if there are none. One
-    that is added changes functions whose entries do not know of it, so it is a part of every key.
-    """
-    global _overrides_of
-    registered = templates.builtin_registry.attributes
-    if len(registered) != _overrides_of[0]:
-        found = [t for t in registered if "_attr" in vars(t) and is_foreign_template(t) and not is_foreign(t.key)]
-        if found:
-            cpu_target.typing_context.refresh()
-            found = [t for t in found if _has_itself(t.key, t._attr)]
-        _overrides_of = len(registered), _saggar.sha256(_encode(tuple(map(_template_value, found)))) if found else b""
-    return _overrides_of[1]
-
-
-def _has_itself(key: Any, name: str) -> bool:
-    """True if Numba resolves the attribute of a type without anybody's help."""
-    known = cpu_target.typing_context._attributes
-    classes = key.__mro__ if isinstance(key, type) else (key, *type(key).__mro__)
-    return any(vars(t).get("_attr") == name or hasattr(t, f"resolve_{name}")
-               for cls in classes if cls in known for t in map(type, known[cls]) if not is_foreign_template(t))
-
-
-def _encode(value: object) -> bytes:
-    return values.Encoder(_by_content).encode(value)
-
-
-def _template_value(template: Any) -> object:
-    fields = vars(template)
-    if "_overload_func" in fields:
-        return _saggar.Record("overload", (
-            ("function", _by_content(template._overload_func)),
-            ("attribute", fields.get("_attr")),
-            ("options", _saggar.Map(dict(fields.get("_jit_options") or {}))),
-            ("strict", fields.get("_strict")),
-            ("inline", _inline(fields.get("_inline"))),
-            ("literal", bool(template.prefer_literal)),
-            ("target", dict(fields.get("metadata") or {}).get("target")),
-        ))
-    if "_definition_func" in fields:
-        return _saggar.Record("intrinsic", (("function", _by_content(template._definition_func)),
-                                            ("literal", bool(template.prefer_literal))))
-    return _class_value(template)
-
-
-def _inline(options: Any) -> object:
-    options = getattr(options, "__func__", options)
-    value = getattr(options, "value", None)
-    return _by_content(value) if isinstance(value, FunctionType) else value
-
-
-def _class_value(cls: type) -> object:
-    """A template, type or data model that is written as a class."""
-    attributes: list[tuple[str, object]] = []
-    for klass in cls.__mro__:
-        if functions.is_pinned(klass.__module__) and functions.by_name(klass) is not None:
-            continue
-        for name, value in sorted(vars(klass).items()):
-            if name in ("cases", "attr", "is_method", "mutable", "reflected", "prefer_literal"):
-                attributes.append((f"{klass.__qualname__}.{name}", value))
-    return _saggar.Record("class", (
-        ("name", kinds.class_name(cls)),
-        ("functions", tuple([(name, _by_content(function)) for name, function in functions_of(cls)])),
-        ("attributes", tuple(attributes)),
-    ))
-
-
-def _lowering_value(item: Any) -> object:
-    function, signature = item
-    return ("lowering", _by_content(function), tuple(signature))
-
-
-def _type_value(cls: type) -> object:
-    """A type's class, its data model, and how it is passed to and from Python."""
-    model = default_manager._handlers.get(cls)
-    passed = []
-    for name in ("_boxers", "_unboxers", "_reflectors"):
-        function = getattr(pythonapi, name).functions.get(cls)
-        passed.append((name, _by_content(function) if isinstance(function, FunctionType) else None))
-    return _saggar.Record("type", (
-        ("class", _class_value(cls)),
-        ("model", _class_value(model) if isinstance(model, type) else
-                  _by_content(model) if isinstance(model, FunctionType) else None),
-        ("passed", tuple(passed)),
-    ))
+_BY_NAME = {"type": descriptions.type_class, "template": descriptions.template, "implementation": descriptions.by_content}

@@ -11,6 +11,7 @@ built anew each time, since the compiler too reads values anew at every signatur
 """
 from __future__ import annotations
 
+import importlib.util
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref as weakref_to
@@ -183,12 +184,16 @@ def _build(obj: object, interpreted: bool) -> Node:
         digest = found.digest
         for name, value in foreign.parts(python):
             take(name, value)
+        if "__saggar_key__" in vars(python):
+            read["key"] = _own_key(node, python.__saggar_key__)
         for what in ("__code__", "__defaults__", "__kwdefaults__"):
             _guard(node, python, what, getattr(python, what))
         take("default values", python.__defaults__)
         if python.__kwdefaults__:
             take("default values of keywords", dict(python.__kwdefaults__))
         _read_names(node, python, found, take)
+        if interpreted:
+            _read_imports(node, python, found, take)
     node.encoded = _saggar.encode(_saggar.Record(function.kind, (
         ("module", function.module),
         ("qualname", function.qualname),
@@ -196,6 +201,14 @@ def _build(obj: object, interpreted: bool) -> Node:
         ("reads", read),
     )))
     return node
+
+
+def _own_key(node: Node, value: Any) -> object:
+    """What the function's author adds to its content (saggar.key)."""
+    try:
+        return _saggar.Raw(_saggar.encode(value() if callable(value) else value))
+    except Exception as error:
+        raise _saggar.Uncacheable(f"the key given for {node.label}: {type(error).__name__}: {error}") from None
 
 
 def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
@@ -240,15 +253,47 @@ def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[s
         take(label, value)
         if not isinstance(value, ModuleType):
             return
-    # The module itself is passed on: whatever the code may read from it under another name.
+    _read_passed(node, label, value, found.names, take, seen)
+
+
+def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, ...], take: Any, seen: set[str]) -> None:
+    """A module that is passed on: whatever the code may read from it under another name."""
     if label in seen or functions.is_pinned(module.__name__):
         return
     seen.add(label)
-    for name in found.names:
-        inner = value.__dict__.get(name, _MISSING)
-        _guard(node, value.__dict__, name, inner)
+    for name in names:
+        inner = module.__dict__.get(name, _MISSING)
+        _guard(node, module.__dict__, name, inner)
         if inner is not _MISSING:
             take(f"{label}.{name}", inner)
+
+
+def _read_imports(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
+    """What a function that Python runs imports when it is called."""
+    seen: set[str] = set()
+    for level, name, names in code.imports(python.__code__):
+        try:
+            full = importlib.util.resolve_name("." * level + name, python.__globals__.get("__package__"))
+            if functions.is_pinned(full):
+                continue
+            module = importlib.import_module(full)
+            inner = [(one, _imported(module, one)) for one in names]
+        except Exception as error:
+            raise _saggar.Uncacheable(f"import of {name} in {node.label}: {error}") from None
+        label = f"import {full}"
+        if not names:
+            _read_passed(node, label, module, found.names, take, seen)
+        for one, value in inner:
+            _guard(node, module.__dict__, one, value)
+            take(f"{label}.{one}", value)
+            if isinstance(value, ModuleType):
+                _read_passed(node, f"{label}.{one}", value, found.names, take, seen)
+
+
+def _imported(module: ModuleType, name: str) -> object:
+    """What `from module import name` gives."""
+    found = getattr(module, name, _MISSING)
+    return importlib.import_module(f"{module.__name__}.{name}") if found is _MISSING else found
 
 
 def _guard(node: Node, holder: Any, name: str, value: object) -> None:

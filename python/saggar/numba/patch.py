@@ -87,7 +87,7 @@ def _dispatchers(dispatcher: Any) -> None:
     @functools.wraps(original_add)
     def add_overload(self: Any, cres: Any) -> None:
         if frames_of.frames and frames_of.frames[-1].owner is self:
-            dependencies.finished(cres.library, frames_of.frames[-1].subjects)
+            dependencies.finished(cres, frames_of.frames[-1].subjects)
         if len(frames_of.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
             return
         original_add(self, cres)
@@ -186,7 +186,7 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
         with process.Frame(self, sig) as frame:
             result = original_core(self, sig, flags, locals)
             if result is not None:
-                dependencies.finished(result.library, frame.subjects)
+                dependencies.finished(result, frame.subjects)
             if frame.started or not isinstance(self.cache, FunctionCache) and len(self.overloads) > before:
                 from . import events, kinds
 

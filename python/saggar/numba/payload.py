@@ -112,7 +112,7 @@ def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], dict[str, 
 
 def build(request: recipe.Request, cres: CompileResult) -> tuple[dict[str, bytes], list[str]]:
     """(parts, undefined symbols) of a compile result. Raises Uncacheable, saying why it must not be stored."""
-    if cres.lifted:
+    if any(not lifted.can_cache for lifted in cres.lifted):  # a block in object mode can be, a lifted loop cannot
         raise _saggar.Uncacheable("it uses lifted code")
     parts, needed, inside = library_parts(cres.library)
     packer = codec.Codec(request.args)

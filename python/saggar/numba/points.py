@@ -27,7 +27,8 @@ def _expect(holder: Any, name: str, *parameters: str) -> Any:
 
 def check() -> None:
     """Raises Unknown if a place is not as expected. Changes nothing."""
-    from numba.core import base, bytecode, callconv, ccallback, codegen, compiler, dispatcher, environment, itanium_mangler
+    from numba.core import (base, bytecode, callconv, ccallback, codegen, compiler, dispatcher, environment, itanium_mangler,
+                            pythonapi, rewrites)
     from numba.core.typing import context, templates
     from numba.np.ufunc import ufuncbuilder, wrappers
     from numba.parfors import array_analysis
@@ -67,6 +68,9 @@ def check() -> None:
     _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
+    _expect(rewrites.rewrite_registry, "rewrites")
+    for name in ("_boxers", "_unboxers", "_reflectors"):
+        _expect(getattr(pythonapi, name, None), "functions")
     if not hasattr(wrappers, "GufWrapperCache"):
         raise Unknown("numba.np.ufunc.wrappers.GufWrapperCache is not there")
     missing = {"library", "environment", "reload_init", "referenced_envs", "lifted"} - set(compiler.CR_FIELDS)

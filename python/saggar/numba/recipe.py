@@ -12,7 +12,7 @@ import numpy
 from numba.core import config, targetconfig, types
 
 from .. import _saggar
-from . import extensions, identity, kinds, values
+from . import identity, kinds, overrides, values
 
 SCHEMA = 1
 
@@ -113,7 +113,7 @@ class Request:
             ("kind", kind),
             ("flags", effective_flags(owner)),
             ("config", _saggar.Raw(settings)),
-            *((("overrides", _saggar.Digest("attributes", overrides)),) if (overrides := extensions.overrides()) else ()),
+            *((("overrides", _saggar.Digest("overrides", replaced)),) if (replaced := overrides.digest()) else ()),
         ))
         self.fields = [
             ("adapter", _saggar.encode(("numba", SCHEMA))),

@@ -23,9 +23,9 @@ from . import foreign, functions, kinds
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
-_BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slots__", "__firstlineno__",
-                "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"}
-_DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
+BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slots__", "__firstlineno__",
+               "__slotnames__", "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"}
+DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _NAMED = (type, BuiltinFunctionType, np.ufunc, type(len), type(str.join), type(np.ndarray.sum))
 
 
@@ -121,9 +121,9 @@ class Encoder:
         try:
             held: list[tuple[str, object]] = []
             for name, member in members:
-                if name.rpartition(".")[2] in _BOOKKEEPING or isinstance(member, _DESCRIPTORS):
+                if name.rpartition(".")[2] in BOOKKEEPING or isinstance(member, DESCRIPTORS):
                     continue
-                for part in _functions_behind(member):
+                for part in functions_behind(member):
                     held.append((name, _saggar.Raw(self.encode(part))))
             return held
         finally:
@@ -181,7 +181,8 @@ class Encoder:
         return _saggar.Record("object", tuple(fields))
 
 
-def _functions_behind(member: Any) -> tuple[Any, ...]:
+def functions_behind(member: Any) -> tuple[Any, ...]:
+    """What a method, a property or anything else in a class stands for."""
     if isinstance(member, (staticmethod, classmethod)):
         return (member.__func__,)
     if isinstance(member, property):

@@ -82,10 +82,10 @@ class Column:
         self.outcomes[case.name] = []
 
     def _surroundings(self, case: Case, step: Step) -> Any:
-        single = step.processes > 1 or step.script or step.dies or step.cwd
+        single = step.processes > 1 or step.script or step.dies or step.cwd or case.alone
         if self.column == "none":
             return (case.name if single else "", step.env if case.differs else (), "", step.flags, self._half(case))
-        single = single or case.alone or self.column == "numba"
+        single = single or self.column == "numba"
         return (case.name if single else "", step.env, step.before, step.flags, "" if step.env or step.before else self._half(case))
 
     def _half(self, case: Case) -> str:
@@ -218,7 +218,8 @@ def _compilations(case: Case, step: Step, outcome: Outcome) -> Verdict:
     missing = step.needed - outcome.names()
     if missing and not case.differs and not case.optional:
         return Verdict("stale", f"{' '.join(sorted(missing))} not compiled anew")
-    extra = sorted(text for text in set(outcome.compiled) if text.partition("(")[0] not in step.needed)
+    extra = sorted(text for text in set(outcome.compiled) if text.partition("(")[0] not in step.needed
+                   and ":block(" not in text)  # a block in object mode is compiled when it runs
     if not extra:
         twice = sorted({text for text in outcome.compiled if outcome.compiled.count(text) > 1})
         if twice and step.processes > 1:

@@ -1,0 +1,201 @@
+"""What an extension puts into Numba's registries by hand, into registries of its own, or in the place of Numba's own."""
+from ..model import append, case, edit
+from .extensions import KIND, OWN_TYPE, extension
+
+ISSUE = "numba#8396"
+BOXED = OWN_TYPE + """
+    from numba.extending import box, lower_builtin, type_callable
+    @box(OwnType)
+    def _box(typ, value, c):
+        own = cgutils.create_struct_proxy(typ)(c.context, c.builder, value=value)
+        items = [c.pyapi.long_from_longlong(getattr(own, name)) for name in ("a", "b")]
+        cls = c.pyapi.unserialize(c.pyapi.serialize_object(Own))
+        made = c.pyapi.call_function_objargs(cls, items)
+        for item in (*items, cls): c.pyapi.decref(item)
+        return made
+    @type_callable(Own)
+    def _call(context):
+        def typer(a, b): return own_type
+        return typer
+    @lower_builtin(Own, types.Integer, types.Integer)
+    def _make(context, builder, sig, args):
+        own = cgutils.create_struct_proxy(sig.return_type)(context, builder)
+        own.a, own.b = args
+        return own._getvalue()
+    """
+boxed = edit("other.py", 'name)) for name in ("a", "b")', 'name)) for name in ("b", "a")')
+unboxed = edit("other.py", "object_getattr_string(obj, name)", 'object_getattr_string(obj, "a")')
+OWN = "from .other import Own\n@njit(cache=True)\ndef f(o): return "
+
+extension("boxing_of_result", "how values of a type of its own go back to Python, made inside", ISSUE, BOXED,
+          "from .other import Own\n@njit(cache=True)\ndef f(x): return Own(x, 2)", (boxed,), "vars(lib.f(1))")
+extension("boxing_passed_through", "the same, of an argument that is only returned", ISSUE, BOXED, OWN + "o", (boxed,),
+          "vars(lib.f(lib.Own(1, 2)))")
+extension("boxing_in_tuple", "the same, of an item of a tuple", ISSUE, BOXED, OWN + "o[0]", (boxed,),
+          "vars(lib.f((lib.Own(1, 2), 3)))")
+extension("unboxing_in_tuple", "how an item of a tuple is unboxed that is only passed to a callee", ISSUE, BOXED, """
+    from .other import Own
+    @njit(cache=True)
+    def g(t): return t[0]
+    @njit(cache=True)
+    def f(o): return g((o, 1))
+    """, (unboxed,), "vars(lib.f(lib.Own(1, 2)))", needed="f g")
+extension("type_class_attribute", "an attribute of a type's class, read while code is generated", ISSUE,
+          OWN_TYPE.replace("class OwnType(types.Type):", "class OwnType(types.Type):\n        FACTOR = 3") + """
+    from numba.extending import intrinsic
+    @intrinsic
+    def factor(context, o):
+        return types.int64(o), lambda context, builder, sig, args: context.get_constant(types.int64, sig.args[0].FACTOR)
+    """, "from .other import Own, factor\n@njit(cache=True)\ndef f(o): return factor(o)", (edit("other.py", "FACTOR = 3", "FACTOR = 4"),),
+          "lib.f(lib.Own(1, 2))")
+extension("template_class_attribute", "an attribute of a template's class", ISSUE, """
+    from numba import types
+    from numba.core.typing.templates import CallableTemplate, infer_global
+    from numba.extending import lower_builtin
+    def g(x): pass
+    @infer_global(g)
+    class Template(CallableTemplate):
+        RESULT = types.int64
+        def generic(self):
+            def typer(x): return self.RESULT
+            return typer
+    @lower_builtin(g, types.Integer)
+    def _lower(context, builder, sig, args): return context.cast(builder, args[0], sig.args[0], sig.return_type)
+    """, changes=(edit("other.py", "RESULT = types.int64", "RESULT = types.float64"),))
+extension("cast", "a @lower_cast from a type of its own", ISSUE, OWN_TYPE.replace('super().__init__(name="Own")', """super().__init__(name="Own")
+        def can_convert_to(self, context, other):
+            from numba.core.typeconv import Conversion
+            return Conversion.safe if other == types.int64 else None""") + """
+    from numba.extending import lower_cast
+    @lower_cast(OwnType, types.Integer)
+    def _cast(context, builder, fromty, toty, value):
+        return cgutils.create_struct_proxy(fromty)(context, builder, value=value).a
+    """, """
+    from .other import Own
+    @njit("int64(int64)", cache=True)
+    def g(x): return x
+    @njit(cache=True)
+    def f(o): return g(o)
+    """, (edit("other.py", "value=value).a", "value=value).b"),), "lib.f(lib.Own(1, 2))")
+extension("rewrite", "a rewrite of Numba's intermediate code", ISSUE, """
+    from numba.core import ir
+    from numba.core.rewrites import Rewrite, register_rewrite
+    @register_rewrite("before-inference")
+    class Sevens(Rewrite):
+        def match(self, func_ir, block, typemap, calltypes):
+            self.block = block
+            self.found = [i for i in block.body if isinstance(i, ir.Assign) and isinstance(i.value, ir.Const) and i.value.value == 7]
+            return bool(self.found)
+        def apply(self):
+            block = self.block.copy()
+            block.body = [ir.Assign(ir.Const(100, i.loc), i.target, i.loc) if i in self.found else i for i in block.body]
+            return block
+    """, "from . import other\n@njit(cache=True)\ndef f(x): return x + 7", (edit("other.py", "ir.Const(100", "ir.Const(101"),), alone=True)
+case("lowering_added", KIND, "a @lower_builtin for Numba's own types, added later", ISSUE,
+     {"lib.py": "from . import other\n@njit(cache=True)\ndef f(x): return len(x)", "other.py": ""}, "lib.f(np.zeros(3))",
+     append("other.py", """
+    from numba import types
+    from numba.extending import lower_builtin
+    @lower_builtin(len, types.Array)
+    def _len(context, builder, sig, args): return context.get_constant(types.intp, 77)
+    """), needed="f", alone=True)
+case("cast_added", KIND, "a @lower_cast between Numba's own types, added later", ISSUE,
+     {"lib.py": "from . import other\n@njit(cache=True)\ndef f(x): return x + 1.5", "other.py": ""}, "lib.f(3)", append("other.py", """
+    from numba import types
+    from numba.extending import lower_cast
+    @lower_cast(types.int64, types.float64)
+    def _cast(context, builder, fromty, toty, value): return context.get_constant(types.float64, 77.0)
+    """), needed="f", alone=True)
+case("model_added", KIND, "a data model of Numba's own type, replaced later", ISSUE,
+     {"lib.py": "from . import other\n@njit(cache=True)\ndef f(x): return (x > 1) + 1", "other.py": ""}, "lib.f(3)", append("other.py", """
+    from numba import types
+    from numba.core.datamodel import models
+    from numba.extending import register_model
+    @register_model(types.Boolean)
+    class Model(models.BooleanModel): pass
+    """), needed="f", differs=False, alone=True)
+REGISTRY = """
+    from numba import types
+    from numba.core.imputils import Registry as Implementations
+    from numba.core.registry import cpu_target
+    from numba.core.typing import signature
+    from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, Registry
+    typing, implementations = Registry(), Implementations("catalogue")
+    """
+INSTALL = """
+    cpu_target.typing_context.install_registry(typing)
+    cpu_target.target_context.install_registry(implementations)
+    """
+OWN_REGISTRY = REGISTRY + """
+    def g(x): pass
+    class Template(AbstractTemplate):
+        key = g
+        def generic(self, args, kws): return signature(types.int64, args[0])
+    typing.register_global(g)(Template)
+    @implementations.lower(g, types.Integer)
+    def _lower(context, builder, sig, args):
+        one = builder.add(args[0], args[0].type(1))
+        return context.cast(builder, one, sig.args[0], sig.return_type)
+    """ + INSTALL
+extension("own_registry_lowering", "an implementation in a registry of its own", ISSUE, OWN_REGISTRY,
+          changes=(edit("other.py", "args[0].type(1)", "args[0].type(2)"),))
+extension("own_registry_typing", "a template in a registry of its own", ISSUE, OWN_REGISTRY,
+          changes=(edit("other.py", "signature(types.int64", "signature(types.float64"),))
+extension("own_registry_attribute", "an attribute in a registry of its own", ISSUE, OWN_TYPE + REGISTRY + """
+    class Attributes(AttributeTemplate):
+        key = OwnType
+        def resolve_first(self, typ): return types.int64
+    typing.register_attr(Attributes)
+    @implementations.lower_getattr(OwnType, "first")
+    def _first(context, builder, typ, value):
+        return cgutils.create_struct_proxy(typ)(context, builder, value=value).a
+    """ + INSTALL, "from .other import Own\n@njit(cache=True)\ndef f(o): return o.first", (edit("other.py", "value=value).a", "value=value).b"),),
+          "lib.f(lib.Own(1, 2))")
+IMPORTED = {"third.py": "K = 1\nL = 10", "lib.py": "from .other import g\n@njit(cache=True)\ndef f(x): return g(x) * 3"}
+third = edit("third.py", "K = 1", "K = 2")
+case("import_in_overload", KIND, "a name that an @overload imports when it is called", ISSUE, {**IMPORTED, "other.py": """
+    from numba.extending import overload
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        from .third import K
+        return lambda x: x + K
+    """}, "lib.f(10)", third, needed="f")
+case("import_in_intrinsic", KIND, "a module that an @intrinsic imports while it generates code", ISSUE, {**IMPORTED, "other.py": """
+    from numba.extending import intrinsic
+    @intrinsic
+    def g(context, x):
+        def code(context, builder, sig, args):
+            from . import third
+            return builder.add(args[0], context.get_constant(sig.return_type, third.K))
+        return x(x), code
+    """}, "lib.f(10)", third, needed="f")
+case("import_of_something_else", KIND, "another name in a module that an @overload imports from", "numba#9316", {**IMPORTED, "other.py": """
+    from numba.extending import overload
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        from .third import K
+        return lambda x: x + K
+    """}, "lib.f(10)", edit("third.py", "L = 10", "L = 20"), needed="")
+case("overload_asks_once", KIND, "an @overload whose answer another function got first", ISSUE, {"other.py": """
+    from numba import types
+    from numba.core.registry import cpu_target
+    from numba.extending import overload
+    def h(x): pass
+    @overload(h)
+    def _h(x): return lambda x: x + 1
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        asked = cpu_target.typing_context.resolve_value_type(h)
+        found = cpu_target.typing_context.resolve_function_type(asked, (x,), {}).return_type
+        if isinstance(found, types.Float): return lambda x: 200
+        return lambda x: 100
+    """, "lib.py": """
+    from .other import g
+    @njit(cache=True)
+    def first(x): return g(x)
+    @njit(cache=True)
+    def f(x): return g(x) + 1
+    """}, "(lib.first(10), lib.f(10))", edit("other.py", "x + 1", "x + 1.5"), needed="f first", then="(lib.first(10), lib.f(10))")
