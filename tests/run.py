@@ -23,7 +23,7 @@ NEWEST = ("numba==0.68.1", "oasislmf==2.5.8", "xxhash")
 TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
 SKIPPED: list[str] = []
 NEWEST_ONLY = ("test_upstream.py", "test_soak.py", "test_store_faults.py", "catalogue")  # what does not differ with Numba's version
-TWO_AT_ONCE = ("-n", "2")  # tests that wait for processes of their own
+TWO_AT_ONCE = ("-n", "2", "--dist", "worksteal")  # tests that wait for processes of their own
 
 
 class Failed(Exception):

@@ -22,18 +22,24 @@ def check(name: str, good: bool, seen: object) -> None:
     print(f"{'ok  ' if good else 'FAIL'} {name}: {seen}", flush=True)
 
 
-def environment(name: str, *packages: str) -> Path:
+def environment(name: str, *packages: str, python: str = "") -> Path:
     """A virtual environment with the packages and this checkout's Saggar; one that is ready is named by SAGGAR_APPS_ENV_<name>."""
     ready = os.environ.get(f"SAGGAR_APPS_ENV_{name}")
     if ready:
         return Path(ready)
     env = WORK / "env" / name
-    python = env / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", env], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT], check=True)
+    inside = env / "bin/python"
+    if not inside.exists():
+        subprocess.run([interpreter(python), "-m", "venv", env], check=True)
+        subprocess.run([inside, "-m", "pip", "install", "-q", *packages], check=True)
+    subprocess.run([inside, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT], check=True)
     return env
+
+
+def interpreter(version: str) -> str:
+    """This Python, or one of another version that pyenv or PATH has."""
+    found = sorted((Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions").glob(f"{version}.*/bin/python")) if version else []
+    return str(found[-1]) if found else shutil.which(f"python{version}") or sys.executable
 
 
 def command_of(env: Path) -> str:

@@ -17,11 +17,13 @@ def soak(tmp_path, seed, steps, until=lambda found: False):
     return run, "\n".join([*said, run.summary()])
 
 
-def test_random_edits(tmp_path):
-    run, text = soak(tmp_path, 1, STEPS)
+@pytest.mark.parametrize("seed", [1, 3])
+def test_random_edits(tmp_path, seed):
+    steps = STEPS // 2
+    run, text = soak(tmp_path, seed, steps)
     print(text)
     assert run.good(), text
-    assert run.step == STEPS and run.judge.counts["hits"] > STEPS and run.judge.counts["compiled"] > STEPS / 2
+    assert run.step == steps and run.judge.counts["hits"] > steps and run.judge.counts["compiled"] > steps / 2
     assert run.calls["answers"] > 0.6 * sum(run.calls.values()), run.calls
 
 

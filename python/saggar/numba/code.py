@@ -27,14 +27,19 @@ _CONST = {dis.opmap[n] for n in ("LOAD_CONST", "RETURN_CONST") if n in dis.opmap
 
 
 class Facts:
-    """`reads`: (is a free variable, name, attributes read from it directly), in order of first appearance."""
+    """
+    `reads`: (is a free variable, name, attributes read from it directly), in order of first appearance. `names`: every name
+    in the code, `strings`: every text in it.
+    """
 
-    __slots__ = ("digest", "reads", "names")
+    __slots__ = ("digest", "reads", "names", "strings")
 
-    def __init__(self, digest: bytes, reads: tuple[tuple[bool, str, tuple[str, ...]], ...], names: tuple[str, ...]):
+    def __init__(self, digest: bytes, reads: tuple[tuple[bool, str, tuple[str, ...]], ...], names: tuple[str, ...],
+                 strings: tuple[str, ...]) -> None:
         self.digest = digest
         self.reads = reads
         self.names = names
+        self.strings = strings
 
 
 _memo: WeakKeyDictionary[CodeType, Facts] = WeakKeyDictionary()
@@ -47,8 +52,22 @@ def facts(code: CodeType) -> Facts:
         reads: dict[tuple[bool, str, tuple[str, ...]], None] = {}
         names: dict[str, None] = {}
         digest = _digest(code, reads, names, set(code.co_freevars))
-        known = _memo[code] = Facts(digest, tuple(reads), tuple(names))
+        known = _memo[code] = Facts(digest, tuple(reads), tuple(names), tuple(_strings(code)))
     return known
+
+
+def _strings(code: CodeType) -> dict[str, None]:
+    found: dict[str, None] = {}
+    todo: list[Any] = list(code.co_consts)
+    while todo:
+        constant = todo.pop()
+        if type(constant) is str:
+            found[constant] = None
+        elif isinstance(constant, CodeType):
+            todo.extend(constant.co_consts)
+        elif isinstance(constant, (tuple, frozenset)):
+            todo.extend(constant)
+    return found
 
 
 def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free: set[str]) -> bytes:

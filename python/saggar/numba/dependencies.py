@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, ref as weakref_to
 
 from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar
-from . import extensions, process
+from . import extensions, functions, identity, overrides, process
 
 RESOLVER = "numba"
 _of_library: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
 _of_template: WeakKeyDictionary[type, dict[Any, frozenset[str]]] = WeakKeyDictionary()
+class Made(NamedTuple):
+    """A function that was compiled into something else: its content then, and what replaced Numba's own."""
+
+    python: Any  # a weak reference
+    content: bytes | None
+    replaced: bytes
+
+    def holds(self) -> bool:
+        python = self.python()
+        return self.replaced == overrides.digest() and (python is None or self.content == identity.known_digest(python))
+
+
 _UNNAMED = ""  # stands for something that has no name in another process
 
 
@@ -78,6 +90,7 @@ def _watches(watch: Any) -> Any:
 
 def _add(subjects: set[str], subject: extensions.Subject | None) -> None:
     if subject is not None:
+        subject.met()
         subjects.add(_UNNAMED if subject.text is None else subject.text)
 
 
@@ -87,19 +100,18 @@ def _add_types(subjects: set[str], found: Iterable[Any]) -> None:
             subjects.update(_subjects_of_type(one))
 
 
-_of_type: dict[int, frozenset[str]] = {}  # by the number that Numba gives a type for good
+_inside: dict[int, tuple[types.Type, ...]] = {}  # by the number that Numba gives a type for good
 
 
-def _subjects_of_type(typ: types.Type) -> frozenset[str]:
-    """The subjects of a type and of all types that it is made of."""
-    known = _of_type.get(typ._code)
+def _subjects_of_type(typ: types.Type) -> set[str]:
+    """The subjects of a type and of all types that it is made of. Raises Uncacheable if one has no name."""
+    known = _inside.get(typ._code)
     if known is None:
         inside = _types_inside(typ)
-        texts = map(extensions.type_subject, inside)
-        known = frozenset(text for text in texts if text is not None)
+        known = tuple(one for one in inside if not extensions.is_own_type(one))
         if not any(isinstance(one, types.DeferredType) for one in inside):
-            _of_type[typ._code] = known
-    return known
+            _inside[typ._code] = known
+    return {extensions.type_subject(one) for one in known}
 
 
 def _types_inside(typ: types.Type) -> list[types.Type]:
@@ -112,6 +124,7 @@ def _types_inside(typ: types.Type) -> list[types.Type]:
         if isinstance(one, types.Type):
             seen[id(one)] = one
             todo.extend(vars(one).values())
+            todo.extend(extensions.members(one))
         elif isinstance(one, (tuple, list, frozenset)):
             seen[id(one)] = one
             todo.extend(one)
@@ -129,6 +142,30 @@ def called(subjects: set[str], func: Any, args: Any, kws: Any) -> None:
         _add(subjects, extensions.index().calls.by_key.get(key))
     _add_types(subjects, args)
     _add_types(subjects, dict(kws).values())
+    if isinstance(func, types.Dispatcher):
+        reached.__wrapped__(subjects, func.dispatcher)
+
+
+@_watches
+def reached(subjects: set[str], dispatcher: Any) -> None:
+    """
+    It calls another function. That one counts by its name, or by what it reads, unless the walk over names met it: a
+    program that makes source code, or picks functions by texts, leads to functions that no walk can see.
+    """
+    python = dispatcher.py_func
+    if not functions.is_pinned(python.__globals__.get("__name__")) and not _is_walked(python):
+        subjects.update(extensions.function_subjects(dispatcher, python))
+
+
+def _is_walked(python: Any) -> bool:
+    for frame in process.frames():
+        if frame is process.frames()[0] or functions.by_name(frame.owner) is not None:
+            try:
+                if identity.content(frame.owner).has(python):
+                    return True
+            except _saggar.Uncacheable:
+                pass
+    return False
 
 
 @_watches
@@ -175,9 +212,11 @@ def linked(subjects: set[str], library: Any) -> None:
     subjects.update(_of_library.get(library, ()))
 
 
-def finished(cres: Any, subjects: set[str]) -> None:
-    """A compilation is complete; this is what it was made with."""
+def finished(cres: Any, subjects: set[Any], owner: Any = None) -> None:
+    """A compilation, of a function `owner`, is complete; this is what it was made with."""
     typed(cres, subjects)
+    if owner is not None and not functions.is_pinned(owner.py_func.__globals__.get("__name__")):
+        subjects.add(Made(weakref_to(owner.py_func), identity.known_digest(owner.py_func), overrides.digest()))
     if subjects:
         _of_library[cres.library] = frozenset(subjects) | _of_library.get(cres.library, frozenset())
 
@@ -186,15 +225,20 @@ def typed(cres: Any, subjects: set[str]) -> None:
     """The types of a compiled function decide how it is called, also those that it only passes through."""
     try:
         _add_types(subjects, (cres.signature.return_type, *cres.signature.args, *(cres.fndesc.typemap or {}).values()))
+    except _saggar.Uncacheable:
+        subjects.add(_UNNAMED)
     except Exception as error:
         process.fault(f"reading a function's types: {type(error).__name__}: {error}")
         subjects.add(_UNNAMED)
 
 
-def records(subjects: set[str]) -> list[tuple[Any, ...]]:
-    """The dependencies of an entry. Raises Uncacheable if one has no name or no content."""
+def records(subjects: set[Any]) -> list[tuple[Any, ...]]:
+    """The dependencies of an entry. Raises Uncacheable if one has no name or no content, or has changed since it was used."""
     result = []
-    for subject in sorted(subjects):
+    for made in subjects:
+        if isinstance(made, Made) and not made.holds():
+            raise _saggar.Uncacheable("something that a function in it reads has changed since that was compiled")
+    for subject in sorted(subject for subject in subjects if isinstance(subject, str)):
         if subject == _UNNAMED:
             raise _saggar.Uncacheable("it uses an overload of something that has no name")
         digest = extensions.digest(subject)

@@ -89,7 +89,7 @@ def type_class(cls: type) -> object:
         ("class", written_class(cls)),
         ("model", model(default_manager._handlers.get(cls))),
         ("passed", tuple([(name, by_content(function) if isinstance(function, FunctionType) else None)
-                          for name in PASSING for function in (getattr(pythonapi, name).functions.get(cls),)])),
+                          for name in PASSING for function in (getattr(pythonapi, name).lookup(cls),)])),
     ))
 
 

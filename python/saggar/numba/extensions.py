@@ -15,11 +15,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from numba.core import imputils, types
+from numba.core.datamodel.registry import default_manager
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
 from .. import _saggar
-from . import codec, descriptions, functions, identity, kinds, values
+from . import code, codec, descriptions, functions, identity, kinds, values
 
 _TEMPLATES_MODULE = templates.__name__
 
@@ -27,11 +28,29 @@ _TEMPLATES_MODULE = templates.__name__
 class Subject:
     """One subject: its text (None if it has none) and what is registered for it, in order."""
 
-    __slots__ = ("text", "items")
+    __slots__ = ("text", "items", "_first")
 
     def __init__(self, text: str | None) -> None:
         self.text = text
         self.items: list[object] = []
+        self._first: list[bytes | None] = []
+
+    def met(self) -> None:
+        """It is used: Numba runs each item once in a process, with what it reads then."""
+        for item in self.items[len(self._first):]:
+            self._first.append(self.content(item))
+
+    def is_as_met(self) -> bool:
+        """False if something that an item reads has changed since it was used."""
+        return all(first == self.content(item) for item, first in zip(self.items, self._first))
+
+    def content(self, item: object) -> bytes | None:
+        """The digest of one item's content; None if it has none."""
+        describe = descriptions.lowering if isinstance(item, tuple) else descriptions.template
+        try:
+            return _saggar.sha256(descriptions.encode(describe(item)))
+        except _saggar.Uncacheable:
+            return None
 
 
 class _Registry:
@@ -173,7 +192,7 @@ def is_foreign(value: Any) -> bool:
     if isinstance(value, (type, types.Type)):
         known = _foreign_classes.get(cls)
         if known is None:
-            known = _foreign_classes[cls] = not functions.is_pinned(kinds.module_of(cls))
+            known = _foreign_classes[cls] = not functions.is_pinned_class(cls)
         return known
     module = getattr(value, "__module__", None)
     return not functions.is_pinned(module if isinstance(module, str) else kinds.module_of(cls))
@@ -200,8 +219,12 @@ def _cells(function: FunctionType) -> Iterator[Any]:
 
 
 def unwrapped(implementation: Any) -> Any:
-    """The function behind an object that is called as one."""
-    return getattr(implementation, "func", implementation)
+    """The function behind an object that is called as one, or behind what Numba wraps around an attribute's."""
+    function = getattr(implementation, "func", implementation)
+    if isinstance(function, FunctionType) and function.__module__ == imputils.__name__ and hasattr(function, "attr"):
+        inner = [cell for cell in _cells(function) if isinstance(cell, FunctionType)]
+        return inner[0] if inner else function
+    return function
 
 
 def subject_text(key: Any) -> str | None:
@@ -225,12 +248,51 @@ def subject_text(key: Any) -> str | None:
         return None
 
 
-def type_subject(t: types.Type) -> str | None:
-    """The subject of a type whose class is not Numba's, or None."""
+def is_own_type(t: types.Type) -> bool:
+    """True if a type's class is Numba's own."""
+    return not any(map(is_foreign, type(t).__mro__[:-1]))
+
+
+def type_subject(t: types.Type) -> str:
+    """The subject of a type whose class is not Numba's. Raises Uncacheable if no name leads to that class."""
     cls = type(t)
-    if functions.is_pinned(cls.__module__) and not any(map(is_foreign, cls.__mro__[:-1])):
-        return None
+    if functions.by_name(cls) is None:
+        raise _saggar.Uncacheable(f"its type is of a class that has no name, {kinds.class_name(cls)}")
     return f"type {functions.logical_module(cls.__module__)}:{cls.__qualname__}"
+
+
+def function_subjects(dispatcher: Any, python: FunctionType) -> list[str]:
+    """
+    The subjects of a function that was called: its name; if it has none and does not stand in a function's source either,
+    the global variables that it reads.
+    """
+    if functions.by_name(dispatcher) is not None:
+        return [f"function {functions.logical_module(python.__module__)}:{python.__qualname__}"]
+    if "<locals>" in python.__qualname__:
+        return []
+    module = python.__globals__.get("__name__")
+    if vars(sys.modules.get(module, sys)) is not python.__globals__:
+        return []  # whoever made them put them there
+    return [f"global {functions.logical_module(module)}:{'.'.join((name, *attributes))}"
+            for is_free, name, attributes in code.facts(python.__code__).reads if not is_free and name in python.__globals__]
+
+
+def _function(found: Any) -> object:
+    return _saggar.Digest("function", identity.content(found).digest)
+
+
+def _global(found: Any) -> object:
+    return _saggar.Raw(values.Encoder(_function).encode(found))
+
+
+def members(t: types.Type) -> list[types.Type]:
+    """The types of what is inside the values of a type that is not Numba's, by its data model."""
+    if is_own_type(t):
+        return []
+    try:
+        return [model._fe_type for model in default_manager.lookup(t).inner_models()]
+    except (KeyError, NotImplementedError):
+        return []
 
 
 def is_written_by_others(found: Any) -> bool:
@@ -268,8 +330,11 @@ def digest(text: str) -> bytes | None:
     subject = registry.by_text.get(name)
     if subject is None:
         return None
+    if not subject.is_as_met():
+        raise _saggar.Uncacheable(f"what {text} reads has changed since it was used")
     describe = descriptions.lowering if kind == "lowering" else descriptions.template
     return _saggar.sha256(descriptions.encode(tuple([describe(item) for item in subject.items])))
 
 
-_BY_NAME = {"type": descriptions.type_class, "template": descriptions.template, "implementation": descriptions.by_content}
+_BY_NAME = {"type": descriptions.type_class, "template": descriptions.template, "implementation": descriptions.by_content,
+            "function": _function, "global": _global}

@@ -9,6 +9,7 @@ import os
 import sys
 from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from numba.core import dispatcher, extending
 from numba.core.ccallback import CFunc
@@ -16,7 +17,7 @@ from numba.core.typing import templates
 from numba.np.ufunc import dufunc, gufunc, ufuncbuilder
 
 from .. import _saggar
-from .kinds import class_name
+from .kinds import class_name, module_of
 from .process import logical_module
 
 try:
@@ -24,7 +25,9 @@ try:
 except ImportError:  # pragma: no cover - moved by a Numba that is not known yet
     StencilFunc = None
 
-_pinned: dict[str, bool] = {name: True for name in ("numba", "llvmlite", "numpy", "builtins", "saggar")}
+_pinned_packages = {"numba", "llvmlite", "numpy", "saggar"}
+_pinned: dict[str, bool] = {name: True for name in (*_pinned_packages, "builtins")}
+_pinned_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
@@ -50,6 +53,16 @@ def is_pinned(module: object) -> bool:
     known = _pinned.get(top)
     if known is None:
         known = _pinned[top] = top in sys.stdlib_module_names and _is_library(top)
+    return known
+
+
+def is_pinned_class(cls: type) -> bool:
+    """True if the class is the one of that name in a pinned module; dataclasses and exec make classes that only seem to be."""
+    known = _pinned_classes.get(cls)
+    if known is None:
+        module = module_of(cls)
+        known = is_pinned(module) and (module.partition(".")[0] in _pinned_packages or by_name(cls) is not None)
+        _pinned_classes[cls] = known
     return known
 
 
@@ -99,7 +112,7 @@ def describe(obj: Any) -> Function | None:
         return Function("python", obj, [])
     if isinstance(obj, dispatcher.Dispatcher):
         return Function("dispatcher", obj.py_func, [
-            ("class", class_name(type(obj))), *_options(obj.targetoptions, obj.locals),
+            ("class", class_name(type(obj))), *_options(obj.targetoptions, obj.locals), *_signatures(obj),
             *([("kind", kind)] if (kind := getattr(obj, "_impl_kind", "direct")) != "direct" else []),
             ("pipeline", pipeline(getattr(obj._compiler, "pipeline_class", None)))])
     if isinstance(obj, ufuncbuilder.UFuncDispatcher):
@@ -129,6 +142,13 @@ def describe(obj: Any) -> Function | None:
     return None
 
 
+def _signatures(obj: dispatcher.Dispatcher) -> list[tuple[str, object]]:
+    """The signatures that a function is restricted to, in their order: they decide what a call of it does."""
+    if obj._can_compile:
+        return []
+    return [("signatures", tuple((cres.signature.return_type, tuple(args)) for args, cres in obj.overloads.items()))]
+
+
 _SAME_AS_UNSET = {"nogil": False, "parallel": False, "forceobj": False}  # not inherited from callers, not from settings
 
 
@@ -139,20 +159,14 @@ def _options(options: dict[str, Any], local_types: dict[str, Any]) -> list[tuple
     return result
 
 
-_pipelines: dict[type, object] = {}
-
-
 def pipeline(cls: type | None) -> object:
     """The name of a compiler pipeline, and the content of one that is not Numba's own."""
     if cls is None:
         return None
-    known = _pipelines.get(cls)
-    if known is None:
-        from . import identity
-        own = [(c, n, f) for c in cls.__mro__ if not is_pinned(c.__module__)
-               for n, f in sorted(vars(c).items()) if isinstance(f, FunctionType)]
-        known = _pipelines[cls] = _saggar.Record("pipeline", (
-            ("class", class_name(cls)),
-            ("methods", tuple((f"{c.__qualname__}.{n}", _saggar.Digest("function", identity.content(f, interpreted=True).digest))
-                              for c, n, f in own))))
-    return known
+    from . import identity
+
+    return _saggar.Record("pipeline", (
+        ("class", class_name(cls)),
+        ("methods", tuple((f"{c.__qualname__}.{n}", _saggar.Digest("function", identity.content(f, interpreted=True).digest))
+                          for c in cls.__mro__ if not is_pinned(c.__module__)
+                          for n, f in sorted(vars(c).items()) if isinstance(f, FunctionType)))))

@@ -11,7 +11,11 @@ built anew each time, since the compiler too reads values anew at every signatur
 """
 from __future__ import annotations
 
+import builtins
 import importlib.util
+import os
+import re
+import sys
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref as weakref_to
@@ -22,13 +26,17 @@ from .. import _saggar
 from . import code, foreign, functions, kinds, values
 
 _MISSING = object()
+_BY_TEXT = {"globals", "eval", "exec", "vars", "locals", "getattr", "attrgetter"}  # names that lead to names in texts
+_ENVIRONMENT = {"environ", "getenv"}
+_BY_MODULE = {"import_module", "__import__", "modules"}
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, ModuleType)
 
 
 class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
-    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable")
+    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed")
 
     def __init__(self, function: functions.Function, interpreted: bool) -> None:
         self.function = function
@@ -36,6 +44,7 @@ class Node:
         self.module = function.module
         self.label = f"{function.module}:{function.qualname}"
         self.references: list[object] = []
+        self.passed: list[tuple[str, ModuleType]] = []  # modules that it may hand to other functions
         self.guards: list[tuple[Any, str, object, bool]] = []
         self.mutable = False
         self.encoded = b""
@@ -48,6 +57,8 @@ class Node:
         for holder, name, expected, weak in self.guards:
             if weak:
                 expected = expected()  # type: ignore[operator]
+            if type(holder) is weakref_to:
+                holder = holder()
             if type(holder) is dict:
                 if holder.get(name, _MISSING) is not expected:
                     return False
@@ -65,6 +76,10 @@ class Content:
         self.digest = digest
         self.source = source
         self.nodes = nodes
+
+    def has(self, python: FunctionType) -> bool:
+        """True if it is one of the functions."""
+        return any(node.function.python is python for node in self.nodes)
 
     def globals_of(self, module: str) -> dict[str, Any] | None:
         """The global variables of a module, as one of the functions sees them."""
@@ -168,6 +183,8 @@ def _build(obj: object, interpreted: bool) -> Node:
     read: dict[str, object] = {}
 
     def take(what: str, value: object) -> None:
+        if what in read or value is sys.modules or value is os.environ:
+            return  # for the latter, see _read_dynamic
         try:
             read[what] = _saggar.Raw(encoder.encode(value))
         except _saggar.Uncacheable as error:
@@ -177,6 +194,8 @@ def _build(obj: object, interpreted: bool) -> Node:
 
     for name, value in function.options:
         take(name, value)
+    if hasattr(obj, "_can_compile"):
+        node.guards.append((weakref_to(obj), "_can_compile", obj._can_compile, False))
     digest = None
     python = function.python
     if python is not None:
@@ -194,6 +213,10 @@ def _build(obj: object, interpreted: bool) -> Node:
         _read_names(node, python, found, take)
         if interpreted:
             _read_imports(node, python, found, take)
+            _read_dynamic(node, python, found, take)
+            for name, value in sorted(vars(python).items()):
+                take(f"attribute {name}", value)
+        _read_by_callees(node, take)
     node.encoded = _saggar.encode(_saggar.Record(function.kind, (
         ("module", function.module),
         ("qualname", function.qualname),
@@ -225,14 +248,19 @@ def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) 
         else:
             kind, value = "global", space.get(name, _MISSING)
             _guard(node, space, name, value)
+        if value is _MISSING and not is_free:
+            value = vars(builtins).get(name, _MISSING)
+            _guard(node, vars(builtins), name, value)
+            if functions.is_pinned(getattr(value, "__module__", None)):
+                continue
         if value is _MISSING:
-            continue  # a builtin, or not bound yet
+            continue  # not bound yet
         label = f"{kind} {name}"
         if not isinstance(value, ModuleType):
             take(label, value)
             continue
         take(label, value)
-        _read_module(node, label, value, attributes, found, take, modules)
+        _read_module(node, label, value, attributes, _words(found), take, modules)
     for name, cell in cells.items():  # those that only inner functions read
         value = _attribute(cell, "cell_contents")
         if value is not _MISSING and not isinstance(value, ModuleType):
@@ -240,7 +268,12 @@ def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) 
             take(f"closure {name}", value)
 
 
-def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[str, ...], found: code.Facts,
+def _words(found: code.Facts) -> tuple[str, ...]:
+    """What code may read from a module that it hands on: any name in it, any text that is one (getattr)."""
+    return (*found.names, *filter(str.isidentifier, found.strings))
+
+
+def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[str, ...], names: tuple[str, ...],
                  take: Any, seen: set[str]) -> None:
     value: object = module
     for attribute in attributes:
@@ -253,19 +286,22 @@ def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[s
         take(label, value)
         if not isinstance(value, ModuleType):
             return
-    _read_passed(node, label, value, found.names, take, seen)
+    _read_passed(node, label, value, names, take, seen)
+    node.passed.append((label, value))
 
 
 def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, ...], take: Any, seen: set[str]) -> None:
     """A module that is passed on: whatever the code may read from it under another name."""
-    if label in seen or functions.is_pinned(module.__name__):
+    if module.__name__ in seen or functions.is_pinned(module.__name__):
         return
-    seen.add(label)
+    seen.add(module.__name__)
     for name in names:
         inner = module.__dict__.get(name, _MISSING)
         _guard(node, module.__dict__, name, inner)
         if inner is not _MISSING:
             take(f"{label}.{name}", inner)
+        if isinstance(inner, ModuleType):
+            _read_passed(node, f"{label}.{name}", inner, names, take, seen)
 
 
 def _read_imports(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
@@ -282,12 +318,45 @@ def _read_imports(node: Node, python: FunctionType, found: code.Facts, take: Any
             raise _saggar.Uncacheable(f"import of {name} in {node.label}: {error}") from None
         label = f"import {full}"
         if not names:
-            _read_passed(node, label, module, found.names, take, seen)
+            _read_passed(node, label, module, _words(found), take, seen)
         for one, value in inner:
             _guard(node, module.__dict__, one, value)
             take(f"{label}.{one}", value)
             if isinstance(value, ModuleType):
-                _read_passed(node, f"{label}.{one}", value, found.names, take, seen)
+                _read_passed(node, f"{label}.{one}", value, _words(found), take, seen)
+
+
+def _read_by_callees(node: Node, take: Any) -> None:
+    """What the functions that it calls may read from a module that it hands to them."""
+    if node.passed:
+        known = [functions.describe(target) for target in node.references]
+        words = [word for each in known if each is not None and each.python is not None
+                 for word in _words(code.facts(each.python.__code__))]
+        for label, module in list(node.passed):
+            _read_passed(node, f"{label} by callees", module, tuple(dict.fromkeys(words)), take, set())
+
+
+def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
+    """What a function that Python runs may reach by texts: globals()["K"], exec(source), import_module("m").K."""
+    space, names = python.__globals__, set(found.names)
+    if "__subclasses__" in names:
+        raise _saggar.Uncacheable(f"{node.label} asks for all subclasses of a class")
+    if names & _ENVIRONMENT:
+        for text in filter(str.isidentifier, found.strings):
+            take(f"environment {text}", os.environ.get(text))
+        node.mutable = True
+    if names & (_BY_TEXT | _BY_MODULE):
+        texts = found.strings if names & _BY_TEXT else (*found.strings, *found.names)
+        for word in dict.fromkeys(word for text in texts for word in _WORD.findall(text)):
+            value = space.get(word, _MISSING)
+            if value is not _MISSING and value is not python:
+                _guard(node, space, word, value)
+                take(f"global {word}", value)
+    if names & _BY_MODULE:
+        for text in found.strings:
+            module = sys.modules.get(text)
+            if isinstance(module, ModuleType):
+                _read_passed(node, f"import {text}", module, _words(found), take, set())
 
 
 def _imported(module: ModuleType, name: str) -> object:

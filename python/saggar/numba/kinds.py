@@ -80,7 +80,8 @@ def _special(t: types.Type, ref: Ref) -> object | None:
     if isinstance(t, types.Literal):
         return _saggar.Record("literal", (("class", class_name(type(t))), ("value", t.literal_value)))
     if isinstance(t, types.BaseFunction):
-        return _saggar.Record("function", (("class", class_name(type(t))), ("key", t.typing_key)))
+        return _saggar.Record("function", (("class", class_name(type(t))), ("key", t.typing_key),
+                                           *((("signature", t.sig),) if isinstance(t, types.ExternalFunction) else ())))
     if isinstance(t, types.Module):
         return _saggar.Record("module", (("name", t.pymod.__name__),))
     return None
@@ -88,12 +89,17 @@ def _special(t: types.Type, ref: Ref) -> object | None:
 
 def _key(key: Any, t: types.Type, ref: Ref) -> object:
     if isinstance(key, types.Type):
-        return type_value(key, ref)
+        return key
     if isinstance(key, (tuple, list)):
         return tuple(_key(item, t, ref) for item in key)
     if isinstance(key, str) and ADDRESS.search(key):
         raise _saggar.Uncacheable(f"type {t.name}")
     return key
+
+
+def attributes(t: types.Type) -> list[tuple[str, object]]:
+    """What a type holds beside its name and key, which code generators may read."""
+    return [(name, value) for name, value in sorted(vars(t).items()) if name not in ("name", "_code")]
 
 
 def class_name(cls: type) -> str:

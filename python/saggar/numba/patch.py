@@ -20,7 +20,7 @@ def apply() -> None:
     from numba.core.typing import context
     from numba.np.ufunc import ufuncbuilder, wrappers
 
-    from . import dependencies, objmode
+    from . import dependencies, pickles
 
     _done = True
     _dispatchers(dispatcher)
@@ -29,7 +29,7 @@ def apply() -> None:
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
     dependencies.apply(context, base, codegen)
-    objmode.apply(base, pythonapi)
+    pickles.apply(base, pythonapi)
 
 
 def _dispatchers(dispatcher: Any) -> None:
@@ -59,9 +59,13 @@ def _dispatchers(dispatcher: Any) -> None:
         if not frames and isinstance(self._cache, NullCache) and wants(self.py_func.__module__):
             self.enable_caching()
         # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
+        if frames:
+            dependencies.reached(self)
         with Frame(self, sig), global_compiler_lock:
             inherit.select(self, tuple(normalize_signature(sig)[0]))
             result = original_compile(self, sig)
+            if frames and (there := self.overloads.get(tuple(normalize_signature(sig)[0]))) is not None:
+                dependencies.linked(there.library)
         if not frames and self.__dict__.get("_saggar_linked"):
             linked.asked(self, sig)
         return result
@@ -87,7 +91,7 @@ def _dispatchers(dispatcher: Any) -> None:
     @functools.wraps(original_add)
     def add_overload(self: Any, cres: Any) -> None:
         if frames_of.frames and frames_of.frames[-1].owner is self:
-            dependencies.finished(cres, frames_of.frames[-1].subjects)
+            dependencies.finished(cres, frames_of.frames[-1].subjects, self)
         if len(frames_of.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
             return
         original_add(self, cres)
@@ -121,11 +125,13 @@ def _live(cls: Any, uuid: Any, py_func: Any, targetoptions: Any) -> Any:
     try:
         if uuid in cls._memo:
             return cls._memo[uuid]
-        from . import code, codec
+        from . import codec, identity
 
         live = codec.live_dispatcher(py_func.__module__, py_func.__qualname__)
-        if (live is None or type(live) is not cls or dict(live.targetoptions) != dict(targetoptions)
-                or code.facts(live.py_func.__code__).digest != code.facts(py_func.__code__).digest):
+        if live is None or type(live) is not cls or dict(live.targetoptions) != dict(targetoptions):
+            return None
+        content = identity.known_digest(live.py_func)  # with its globals, its closure and its defaults
+        if content is None or content != identity.known_digest(py_func):
             return None
         cls._memo[uuid] = live
         return live
@@ -186,7 +192,7 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
         with process.Frame(self, sig) as frame:
             result = original_core(self, sig, flags, locals)
             if result is not None:
-                dependencies.finished(result, frame.subjects)
+                dependencies.finished(result, frame.subjects, self)
             if frame.started or not isinstance(self.cache, FunctionCache) and len(self.overloads) > before:
                 from . import events, kinds
 

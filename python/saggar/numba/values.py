@@ -5,11 +5,12 @@ matter by being that object: it is known by its name.
 """
 from __future__ import annotations
 
+import copyreg
 import enum
 import functools
 import sys
 from collections.abc import Callable
-from types import (BuiltinFunctionType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType,
+from types import (BuiltinFunctionType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, MethodType,
                    ModuleType)
 from typing import Any
 
@@ -25,6 +26,8 @@ LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
 BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slots__", "__firstlineno__",
                "__slotnames__", "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"}
+_OF_ENUMS = {"_member_map_", "_member_names_", "_value2member_map_", "_unhashable_values_", "_hashable_values_", "_member_type_",
+             "_unhashable_values_map_", "_new_member_", "_use_args_", "_value_repr_", "_generate_next_value_", "_sort_order_"}
 DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _NAMED = (type, BuiltinFunctionType, np.ufunc, type(len), type(str.join), type(np.ndarray.sum))
 
@@ -36,7 +39,7 @@ def is_constant(value: object) -> bool:
         return True
     if kind is tuple or kind is frozenset or isinstance(value, tuple):
         return all(is_constant(item) for item in value)  # type: ignore[attr-defined]
-    if kind in (list, dict, set, bytearray) or isinstance(value, np.ndarray):
+    if kind in (list, dict, set, bytearray) or isinstance(value, (np.ndarray, np.void)):
         return False
     return True
 
@@ -50,7 +53,8 @@ class Encoder:
     def __init__(self, reference: Callable[[object], object], interpreted: bool = False) -> None:
         self.reference = reference
         self.interpreted = interpreted
-        self._open: list[object] = []
+        self._open: list[object] = []  # types that are being encoded
+        self._held_before: dict[int, tuple[int, object]] = {}  # number and object, by id: many may hold the same one
 
     def encode(self, value: object) -> bytes:
         if type(value) is np.ndarray and value.nbytes > LARGEST_ARRAY:
@@ -60,7 +64,7 @@ class Encoder:
     def other(self, value: Any) -> object:
         """The canonical value of an object that is not a plain value. Raises Uncacheable."""
         if isinstance(value, types.Type):
-            return kinds.type_value(value, self.reference)
+            return self._type(value)
         if isinstance(value, ModuleType):
             return _saggar.Record("module", (("name", functions.logical_module(value.__name__)),))
         if isinstance(value, FunctionType):
@@ -81,6 +85,21 @@ class Encoder:
             return _saggar.Record("tuple", (("class", self._class(type(value))), ("items", tuple(value))))
         return self._rest(value)
 
+    def _type(self, value: types.Type) -> object:
+        described = kinds.type_value(value, self.reference)
+        cls = type(value)
+        if functions.is_pinned_class(cls) or any(value is other for other in self._open):
+            return described
+        self._open.append(value)
+        outer, self.interpreted = self.interpreted, True  # all that is in a key counts
+        try:
+            held = [(name, _saggar.Raw(self.encode(item))) for name, item in kinds.attributes(value)]
+            return _saggar.Record("type with attributes", (("type", _saggar.Raw(self.encode(described))), ("held", tuple(held)),
+                                                           *((("class", self._class(cls)),) if outer else ())))
+        finally:
+            self._open.pop()
+            self.interpreted = outer
+
     def _function(self, value: FunctionType) -> object:
         if functions.is_pinned(value.__module__):
             named = functions.by_name(value)
@@ -96,38 +115,37 @@ class Encoder:
         if hasattr(value, "class_type") and isinstance(value.class_type, types.ClassType):
             raise _saggar.Uncacheable(f"jitclass {value.__module__}.{value.__qualname__}")
         fields: list[tuple[str, object]] = [("class", kinds.class_name(value))]
+        own = self.interpreted and not functions.is_pinned_class(value)
         if issubclass(value, enum.Enum):
             fields.append(("members", tuple((name, member.value) for name, member in value.__members__.items())))
         elif issubclass(value, tuple) and hasattr(value, "_fields"):
             fields.append(("fields", tuple(value._fields)))
-        elif issubclass(value, types.Type) or functions.is_pinned(kinds.module_of(value)):
+        elif functions.is_pinned_class(value) or issubclass(value, types.Type) and not self.interpreted:
             pass
-        elif (self.interpreted and "<locals>" not in value.__qualname__
+        elif (own and "<locals>" not in value.__qualname__
               and (version := foreign.speaks_for(kinds.module_of(value)))):
             fields.append(("version", version))
-        elif self.interpreted:
-            fields.extend(self._held(value, [(f"{cls.__qualname__}.{name}", held) for cls in value.__mro__
-                                             if not functions.is_pinned(kinds.module_of(cls))
-                                             for name, held in sorted(vars(cls).items())]))
-        elif "<locals>" in value.__qualname__:
+        elif not own and "<locals>" in value.__qualname__:
             raise _saggar.Uncacheable(f"a class defined in a function, {value.__module__}.{value.__qualname__}")
+        if own and not any(name == "version" for name, _ in fields):
+            fields.extend(self._held(value, [(f"{cls.__qualname__}.{name}", held) for cls in (*value.__mro__, *type(value).__mro__)
+                                             if not functions.is_pinned_class(cls) for name, held in sorted(vars(cls).items())
+                                             if not (isinstance(held, enum.Enum) or name.startswith("_") and name in _OF_ENUMS)]))
         return _saggar.Record("class", tuple(fields))
 
     def _held(self, holder: object, members: list[tuple[str, Any]]) -> list[tuple[str, object]]:
         """What a class or an object holds, functions among it by content."""
-        if any(holder is other for other in self._open):
-            return []
-        self._open.append(holder)
-        try:
-            held: list[tuple[str, object]] = []
-            for name, member in members:
-                if name.rpartition(".")[2] in BOOKKEEPING or isinstance(member, DESCRIPTORS):
-                    continue
-                for part in functions_behind(member):
-                    held.append((name, _saggar.Raw(self.encode(part))))
-            return held
-        finally:
-            self._open.pop()
+        known = self._held_before.get(id(holder))
+        if known is not None:
+            return [("met before", known[0])]
+        self._held_before[id(holder)] = len(self._held_before), holder
+        held: list[tuple[str, object]] = []
+        for name, member in members:
+            if name.rpartition(".")[2] in BOOKKEEPING or isinstance(member, DESCRIPTORS):
+                continue
+            for number, part in enumerate(functions_behind(member)):
+                held.append((f"{name} {number}" if number else name, _saggar.Raw(self.encode(part))))
+        return held
 
     def _rest(self, value: Any) -> object:
         if value is Ellipsis or value is NotImplemented:
@@ -148,7 +166,9 @@ class Encoder:
                                               ("keywords", _saggar.Map(value.keywords))))
         if isinstance(value, MethodType):
             return _saggar.Record("method", (("function", value.__func__), ("self", value.__self__)))
-        if isinstance(value, _NAMED) or kinds.module_of(type(value)) == "numpy" and callable(value):
+        if isinstance(value, (staticmethod, classmethod, property)):
+            return _saggar.Record(type(value).__name__, (("functions", functions_behind(value)),))
+        if isinstance(value, _NAMED) or kinds.module_of(type(value)) == "numpy" and callable(value) and hasattr(value, "__name__"):
             return self._named(value)
         if kinds.module_of(type(value)).partition(".")[0] == "llvmlite":
             return _saggar.Record("llvm", (("class", kinds.class_name(type(value))), ("text", _text(value))))
@@ -163,14 +183,15 @@ class Encoder:
         return _saggar.Record("name", (("module", str(module)), ("name", name)))
 
     def _opaque(self, value: Any) -> object:
-        """An object that Numba has no type for is known by its name alone."""
+        """An object that Numba has no type for is known by its name alone; one that Python reads, by what it holds."""
+        module = kinds.module_of(type(value))
+        version = foreign.speaks_for(module)
+        if self.interpreted and not version and module.partition(".")[0] not in ("numba", "llvmlite"):
+            state = _pickled(value) if functions.is_pinned_class(type(value)) else _state(value)
+            if state is not None:
+                return _saggar.Record("object", (("class", self._class(type(value))), *self._held(value, state)))
         if _has_numba_type(value):
             raise _saggar.Uncacheable(kinds.what(value))
-        version = foreign.speaks_for(kinds.module_of(type(value)))
-        if self.interpreted and not version and not functions.is_pinned(kinds.module_of(type(value))):
-            state = getattr(value, "__dict__", {})
-            return _saggar.Record("object", (("class", self._class(type(value))),
-                                             *self._held(value, sorted(state.items()))))
         fields: list[tuple[str, object]] = [("class", kinds.class_name(type(value)))]
         for attribute in ("__module__", "__qualname__", "__name__"):
             text = getattr(value, attribute, None)
@@ -179,6 +200,39 @@ class Encoder:
         if version:
             fields.append(("version", version))
         return _saggar.Record("object", tuple(fields))
+
+
+def _pickled(value: Any) -> list[tuple[str, Any]] | None:
+    """What a library's object holds, as it would be pickled; None if it cannot be (a lock, a file)."""
+    if isinstance(value, MappingProxyType):
+        return [("items", dict(value))]
+    if hasattr(value, "__wrapped__"):  # functools.lru_cache and its like
+        return [("function", value.__wrapped__)]
+    try:
+        registered = copyreg.dispatch_table.get(type(value))
+        reduced = value.__reduce_ex__(4) if registered is None else registered(value)
+    except Exception:
+        return None
+    if isinstance(reduced, str):
+        return [("name", reduced)]
+    parts = [tuple(part) if number > 2 and part is not None else part for number, part in enumerate(reduced)]
+    return [(f"part {number}", part) for number, part in enumerate(parts)]
+
+
+def _state(value: Any) -> list[tuple[str, Any]]:
+    """What an object consists of: its attributes, and what it holds as a built-in container or number."""
+    slots = [name for cls in type(value).__mro__ for name in _slots(cls) if hasattr(value, name)]
+    state = [*sorted(getattr(value, "__dict__", {}).items()), *((f"slot {name}", getattr(value, name)) for name in slots)]
+    for base in (dict, list, set, frozenset, int, float, complex, str, bytes):
+        if isinstance(value, base):
+            state.append(("value", base(value)))
+            break
+    return state
+
+
+def _slots(cls: type) -> tuple[str, ...]:
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(name for name in slots if name not in ("__dict__", "__weakref__"))
 
 
 def functions_behind(member: Any) -> tuple[Any, ...]:

@@ -199,3 +199,88 @@ case("overload_asks_once", KIND, "an @overload whose answer another function got
     @njit(cache=True)
     def f(x): return g(x) + 1
     """}, "(lib.first(10), lib.f(10))", edit("other.py", "x + 1", "x + 1.5"), needed="f first", then="(lib.first(10), lib.f(10))")
+extension("boxing_of_base", "unboxing that is registered for a base class of the type", ISSUE,
+          OWN_TYPE.replace("class OwnType(types.Type):", "class Base(types.Type): pass\n    class OwnType(Base):").replace("@unbox(OwnType)", "@unbox(Base)"),
+          "from .other import Own\n@njit(cache=True)\ndef f(o): return o.a * 10 + o.b", (unboxed,), "lib.f(lib.Own(1, 2))")
+extension("attribute_of_own_type", "an @overload_attribute of a type of its own", ISSUE, OWN_TYPE + """
+    from numba.extending import overload_attribute
+    @overload_attribute(OwnType, "total")
+    def _total(o): return lambda o: o.a + o.b
+    """, "from .other import Own\n@njit(cache=True)\ndef f(o): return o.total", (edit("other.py", "o.a + o.b", "o.a - o.b"),),
+          "lib.f(lib.Own(1, 2))")
+extension("type_key_of_objects", "two types whose keys differ in an object's attribute", ISSUE, OWN_TYPE.replace(
+    "def __init__(self, a, b): self.a, self.b = a, b", "def __init__(self, a, b, of): self.a, self.b, self.of = a, b, of").replace(
+    'def __init__(self): super().__init__(name="Own")', """def __init__(self, of):
+            self.of = of
+            super().__init__(name="Own")
+        @property
+        def key(self): return self.of""").replace("own_type = OwnType()", """import dataclasses
+    @dataclasses.dataclass(frozen=True)
+    class Of: n: int""").replace("return own_type", "return OwnType(value.of)") + """
+    from numba.extending import intrinsic
+    @intrinsic
+    def which(context, o):
+        return types.int64(o), lambda context, builder, sig, args: context.get_constant(types.int64, sig.args[0].of.n * 1)
+    """, "from .other import Own, Of, which\n@njit(cache=True)\ndef f(o): return which(o)", (edit("other.py", "of.n * 1", "of.n * 2"),),
+          "(lib.f(lib.Own(1, 2, lib.Of(1))), lib.f(lib.Own(1, 2, lib.Of(2))))")
+extension("external_function", "the signature of an external function", ISSUE, """
+    from numba import types
+    g = types.ExternalFunction("labs", types.int64(types.int64))
+    """, changes=(edit("other.py", "types.int64(types.int64)", "types.int32(types.int32)"),), call="lib.f(-(1 << 40) - 5)")
+READS = """
+    import collections, functools, types as python_types
+    from numba.extending import overload
+    {made}
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        k = {read}
+        return lambda x: x + k
+    """
+for name, title, made, read in (
+        ("lru_cache", "a function behind functools.lru_cache", "@functools.lru_cache\n    def h(): return 1", "h()"),
+        ("ordered", "an OrderedDict", "h = collections.OrderedDict(a=1)", 'h["a"]'),
+        ("namespace", "a SimpleNamespace", "h = python_types.SimpleNamespace(a=1)", "h.a"),
+        ("slots", "an object with slots", "class H:\n        __slots__ = ('a',)\n    h = H()\n    h.a = 1", "h.a"),
+        ("property", "a property of a class", "class H:\n        @property\n        def a(self): return 1\n    h = H()", "h.a"),
+        ("enum_method", "a method of an enumeration", "import enum\n    class H(enum.Enum):\n        A = 5\n        def a(self): return 1", "H.A.a()"),
+        ("function_attribute", "an attribute of a function", "def h(): pass\n    h.a = 1", "h.a"),
+        ("made_class", "a class that dataclasses made", "import dataclasses\n    H = dataclasses.make_dataclass('H', [('a', int, dataclasses.field(default=1))])",
+         "H().a"),
+        ("globals", "globals() by a text", "h = 1", "globals()['h']"),
+        ("text", "source code that it makes", "@njit\n    def h(): return 1\n    def make():\n        space = {}\n        "
+         "exec('def made(): return h()', globals(), space)\n        return njit(space['made'])", "make()()")):
+    extension(f"overload_reads_{name}", f"{title}, read by an @overload", ISSUE, READS.format(made=made, read=read),
+              changes=(edit("other.py", "return 1", "return 2") if "return 1" in made else
+                       edit("other.py", "default=1", "default=2") if "default=1" in made else edit("other.py", "a=1", "a=2") if "a=1" in made else
+                       edit("other.py", "a = 1", "a = 2") if "a = 1" in made else edit("other.py", "h = 1", "h = 2"),))
+extension("overload_of_source", "an @overload whose implementation is made from source code", ISSUE, """
+    from numba.extending import overload
+    @njit
+    def h(x): return x + 1
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        space = {}
+        exec("def made(x): return h(x)", globals(), space)
+        return space["made"]
+    """)
+case("getattr_of_module", KIND, "a module's attribute by a text", ISSUE, {
+    "lib.py": "from . import other\n@njit(cache=True)\ndef f(x): return x + getattr(other, 'K')", "other.py": "K = 1"}, "lib.f(10)",
+     edit("other.py", "K = 1", "K = 2"), needed="f")
+case("module_in_module", KIND, "a module in a module, under a local name", ISSUE, {
+    "lib.py": "from . import other\n@njit(cache=True)\ndef f(x):\n    m = other\n    n = m.third\n    return x + n.K", "other.py": "from . import third",
+    "third.py": "K = 1"}, "lib.f(10)", edit("third.py", "K = 1", "K = 2"), needed="f")
+case("callee_signature", KIND, "the signature that a callee is restricted to", ISSUE, {
+    "lib.py": "from .other import callee\n@njit(cache=True)\ndef f(x): return callee(x)",
+    "other.py": "@njit('int64(int64)')\ndef callee(x): return x / 2"}, "lib.f(3)", edit("other.py", "int64(int64)", "float64(float64)"),
+     needed="f callee", optional=True)
+HISTORY = """
+    K = 1
+    @njit(cache=True)
+    def callee(x): return x + K
+    @njit(cache=True)
+    def f(x): return callee(x) * 10
+    """
+case("changed_between", KIND, "a global that was changed after the callee was compiled and before its caller was", ISSUE, HISTORY,
+     "(lib.callee(1), setattr(lib, 'K', 5), lib.f(1))", then="(setattr(lib, 'K', 5), lib.f(1))", needed="callee f", alone=True)

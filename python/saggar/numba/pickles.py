@@ -1,7 +1,7 @@
-"""Blocks in object mode (`with numba.objmode`) inside compiled code.
+"""Python objects inside compiled code: blocks in object mode (`with numba.objmode`), classes and functions that boxing calls.
 
-Numba puts a pickle of such a block into the machine code: its Python function, its IR, a random number. The pickle
-made here has logical paths and a number that follows from the block's content, so that such code can be stored.
+Numba puts pickles of them into the machine code: a block's Python function, its IR, a random number. The pickles made
+here have logical paths and a number that follows from the block's content, so that such code can be stored.
 """
 from __future__ import annotations
 
@@ -57,10 +57,6 @@ def _dumps(obj: Any) -> bytes:
     return out.getvalue()
 
 
-def _is_block(obj: Any) -> bool:
-    return isinstance(obj, tuple) and len(obj) == 2 and isinstance(obj[0], dispatcher.LiftedWith)
-
-
 def apply(base: Any, pythonapi: Any) -> None:
     """Changes Numba: `base` is numba.core.base, `pythonapi` numba.core.pythonapi."""
     plain = pythonapi.serialize
@@ -83,12 +79,10 @@ def apply(base: Any, pythonapi: Any) -> None:
             return bool(plain.is_serializable(obj))
 
         def dumps(self, obj: Any) -> bytes:
-            if _is_block(obj):
-                try:
-                    return _dumps(obj)
-                except Exception:
-                    pass  # then its path is found in the machine code, and it is not stored
-            return plain.dumps(obj)
+            try:
+                return _dumps(obj)
+            except Exception:
+                return plain.dumps(obj)  # if a path is in it, the code is not stored
 
     pythonapi.serialize = Serialize()
     base.BaseContext.insert_const_bytes = insert_const_bytes
