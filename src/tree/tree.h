@@ -6,7 +6,8 @@
  * pack.c     a directory becomes bytes
  * unpack.c   bytes become a directory; is a directory still what the bytes say?
  * remove.c   directories go away again: one tree, and what was never finished
- * place.c    where finished trees lie, and how one gets there
+ * work.c     where trees may lie, and directories to work in
+ * place.c    how a finished tree gets to its place
  * gc.c       which of them go
  * needs.c    what the shared objects in a tree require
  * handle.c   a finished tree that somebody uses
@@ -24,6 +25,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "store/store.h"
 
 #define SG_TREE_HEAD 32u
 #define SG_TREE_PART "tree"
@@ -123,5 +125,59 @@ struct sg_tree_swept {
  * gone and `age` seconds have passed (who knows what runs in another container), or, of another host, a day.
  */
 void sg_tree_sweep(int dirfd, const char *prefix, uint64_t age, bool dry_run, struct sg_tree_swept *out);
+
+/* ---- work.c, place.c ---- */
+
+#define SG_TREE_TEMP ".tmp-"
+#define SG_TREE_PRIVATE "saggar-tmp-" /* in directories of everybody */
+
+/** Directories that trees may lie in, best first. */
+struct sg_places {
+    char *paths[4];
+    unsigned n;
+    struct sg_tier *store; /**< made before the first of `paths`, if that lies in it; NULL: it does not */
+    unsigned in_store;     /**< which one that is */
+};
+
+/** ENOMEM. Freed by sg_places_free(), also on failure. */
+int sg_places_of(const saggar_cache *cache, struct sg_places *out);
+void sg_places_free(struct sg_places *places);
+/** A place, open: trusted, and programs may be run from it. Made if need be. */
+int sg_place_open(const struct sg_places *places, unsigned i, int *fd);
+
+/** A directory to work in, which nobody else knows: gone when it is closed. */
+struct sg_work {
+    char *path; /**< absolute; "tree" is the empty directory in it */
+    char *tree; /**< path + "/tree" */
+    int lock;   /**< keeps sweepers away */
+};
+int sg_work_open(const struct sg_places *places, struct sg_work *out);
+void sg_work_close(struct sg_work *work);
+
+/** The tree, placed; `sha256` of its packed bytes names it. The handle is held. */
+int sg_tree_place(const struct sg_places *places, const struct sg_tree *tree, const uint8_t sha256[32],
+                  saggar_tree **out, char *detail);
+
+/* ---- handle.c ---- */
+
+/** Takes over `path` (malloc'd) and the descriptor; NULL: out of memory, both are gone. */
+saggar_tree *sg_tree_shared(char *path, int lock);
+/** Takes over the work: the tree in it is given out as it is. NULL: out of memory, and the work is closed. */
+saggar_tree *sg_tree_private(struct sg_work *work);
+
+/* ---- gc.c ---- */
+
+struct sg_trees_stats {
+    uint64_t trees, bytes;
+    uint64_t removed_trees, removed_bytes;
+    uint64_t litter, failed, held;
+};
+/** Collects the trees of one directory: the bounds of `options` (of store.h), last use for publication. */
+int sg_trees_gc(const char *path, const struct sg_gc_options *options, struct sg_trees_stats *stats);
+
+/* ---- needs.c ---- */
+
+/** Adds what the shared objects of a tree require to a draft. */
+int sg_tree_needs(const struct sg_tree *tree, saggar_draft *draft);
 
 #endif
