@@ -504,6 +504,44 @@ typedef struct saggar_built {
 int saggar_get_or_build(saggar_cache *cache, const void *recipe, size_t size, const saggar_build *build, saggar_tree **out,
                         saggar_built *info);
 
+/* ---- Mappings: keys and values of any bytes, written once ------------------------------------------------------------- */
+
+/**
+ * A mapping keeps values under keys, both any bytes, as entries of a cache: read from images and the store, written to the
+ * store, verified, collected, listed and baked as all entries are. Many processes and threads may use one at once, also
+ * after a fork. A value is written once: it is never changed under a reader.
+ */
+typedef struct saggar_mapping saggar_mapping;
+
+/**
+ * The mapping `name` in a cache: mappings of different names share nothing. Makes nothing and looks at nothing. The cache
+ * may be closed before the mapping is freed. EINVAL: the name is not UTF-8; ELIMIT; ENOMEM.
+ */
+int saggar_mapping_new(saggar_cache *cache, const char *name, saggar_mapping **out);
+void saggar_mapping_free(saggar_mapping *m);
+
+/** The value's verified bytes. ENOTFOUND: there is none, or none that can be read. ENOMEM. */
+int saggar_mapping_get(saggar_mapping *m, const void *key, size_t key_size, saggar_view *out);
+/** True if there is an entry under the key. Its value was not looked at: get may still not find it. */
+bool saggar_mapping_contains(saggar_mapping *m, const void *key, size_t key_size);
+/**
+ * Keeps a value. OK too if an equal one is there. EEXISTS: another one is there, and stays; to put a new one in its place
+ * delete it first. Two processes that put different values at once are told apart by the key's claim where there are
+ * locks. Else why nothing was stored, as saggar_cache_publish() has it.
+ */
+int saggar_mapping_put(saggar_mapping *m, const void *key, size_t key_size, const void *value, size_t size);
+/** Takes a key and its value away. ENOTFOUND: there was none. EREADONLY: it is in an image, or the store is not written. */
+int saggar_mapping_delete(saggar_mapping *m, const void *key, size_t key_size);
+/**
+ * Calls `each` for every key, in the order of the keys' digests, for the keys that there were at the call; stops at the
+ * first non-zero result and returns it. Reads every entry of every tier: meant for tools, not for the hot path.
+ */
+int saggar_mapping_each(saggar_mapping *m, int (*each)(void *context, const void *key, size_t key_size), void *context);
+/** Number of keys. Costs what saggar_mapping_each() costs. */
+int saggar_mapping_length(saggar_mapping *m, uint64_t *out);
+/** The cache's key that a key of the mapping has: for saggar_cache_claim(), to compute a value only once. */
+int saggar_mapping_key(saggar_mapping *m, const void *key, size_t key_size, uint8_t out[SAGGAR_KEY_SIZE]);
+
 /* ---- Symbols: equal name must mean equal code ---------------------------------------------------------------------- */
 
 /**

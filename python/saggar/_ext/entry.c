@@ -58,18 +58,26 @@ static void entry_dealloc(PyObject *object) {
     free_object(object);
 }
 
-static PyObject *lend(EntryObject *self, saggar_view view) {
-    ext_state *state = ext_state_of_type(Py_TYPE(self));
+PyObject *ext_lend(ext_state *state, saggar_view view, PyObject *keep) {
     LeaseObject *lease = (LeaseObject *)state->lease->tp_alloc(state->lease, 0);
     if (lease == NULL) {
         saggar_view_release(&view);
         return NULL;
     }
     lease->view = view;
-    lease->entry = Py_NewRef(self);
+    lease->entry = Py_XNewRef(keep);
     PyObject *memory = PyMemoryView_FromObject((PyObject *)lease);
     Py_DECREF(lease);
     return memory;
+}
+
+static PyObject *lend(EntryObject *self, saggar_view view) {
+    return ext_lend(ext_state_of_type(Py_TYPE(self)), view, (PyObject *)self);
+}
+
+static PyObject *entry_tree(PyObject *object, PyObject *unused) {
+    (void)unused;
+    return ext_tree_of_entry(ext_state_of_type(Py_TYPE(object)), ((EntryObject *)object)->entry);
 }
 
 static PyObject *entry_part(PyObject *object, PyObject *name) {
@@ -145,6 +153,8 @@ static PyMethodDef entry_methods[] = {
     {"recipe", entry_recipe, METH_NOARGS, "recipe()\n--\n\nThe recipe's verified bytes."},
     {"dependencies", entry_dependencies, METH_NOARGS,
      "dependencies()\n--\n\nA list of tuples, as publish() takes them."},
+    {"tree", entry_tree, METH_NOARGS,
+     "tree()\n--\n\nThe entry's tree, placed: a Tree, or None if it has none."},
     {"reject", entry_reject, METH_NOARGS, "reject()\n--\n\nSets the entry aside for this process."},
     {NULL, NULL, 0, NULL},
 };
