@@ -18,7 +18,7 @@
 #include "tree/tree.h"
 #include "trust/trust.h"
 
-enum { DAY = 86400, NAME = 2 * SG_SHA256_SIZE + 1 };
+enum { DAY = 86400, IDLE = 30 * DAY, NAME = 2 * SG_SHA256_SIZE + 1 };
 
 struct found {
     char name[NAME];
@@ -146,4 +146,45 @@ int sg_trees_gc(const char *path, const struct sg_gc_options *options, struct sg
     free(c.found);
     close(c.dir);
     return err;
+}
+
+static void add_stats(struct sg_trees_stats *sum, const struct sg_trees_stats *one) {
+    sum->trees += one->trees;
+    sum->bytes += one->bytes;
+    sum->removed_trees += one->removed_trees;
+    sum->removed_bytes += one->removed_bytes;
+    sum->litter += one->litter;
+    sum->failed += one->failed;
+    sum->held += one->held;
+}
+
+int sg_trees_gc_all(const char *store, const struct sg_gc_options *options, struct sg_trees_stats *stats) {
+    const char *const bases[] = {store, secure_getenv("SAGGAR_TREES"), secure_getenv("XDG_RUNTIME_DIR")};
+    static const char *const tails[] = {"/v1/trees", "", "/saggar/trees"};
+    int result = SAGGAR_OK;
+    memset(stats, 0, sizeof *stats);
+    for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
+        struct sg_trees_stats one;
+        char *path;
+        if (bases[i] == NULL || (i > 0 && bases[i][0] != '/'))
+            continue;
+        if (asprintf(&path, "%s%s", bases[i], tails[i]) < 0)
+            return SAGGAR_ENOMEM;
+        int err = sg_trees_gc(path, options, &one);
+        free(path);
+        add_stats(stats, &one);
+        if (i == 0 && err != SAGGAR_OK && err != SAGGAR_ENOTFOUND)
+            result = err;
+    }
+    return result;
+}
+
+void sg_trees_gc_auto(const char *path, const uint8_t sha256[32]) {
+    struct sg_gc_options options;
+    struct sg_trees_stats stats;
+    if ((sha256[SG_SHA256_SIZE - 1] & 15) != 0)
+        return;
+    (void)sg_gc_options_init(&options);
+    options.max_age = IDLE;
+    (void)sg_trees_gc(path, &options, &stats);
 }

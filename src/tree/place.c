@@ -27,6 +27,7 @@ struct place {
     char name[2 * SG_SHA256_SIZE + 1];
     const struct sg_tree *tree;
     char *detail;
+    bool written; /* by us */
 };
 
 /* True if the name still leads to what the descriptor is open on. */
@@ -136,6 +137,7 @@ static int place_in(const struct sg_places *places, unsigned i, struct place *p,
         err = wait_for_writer(p, out);
     for (int k = 0; k < ATTEMPTS && err == SAGGAR_ENOTFOUND; k++) {
         err = write_new(p);
+        p->written = p->written || err == SAGGAR_OK;
         sg_tree_sweep(p->dir, SG_TREE_TEMP, MINUTE, false, &swept);
         if (err == SAGGAR_OK)
             err = find(p, out);
@@ -175,6 +177,8 @@ int sg_tree_place(const struct sg_places *places, const struct sg_tree *tree, co
             return err;
         if (err != SAGGAR_OK)
             continue;
+        if (p.written)
+            sg_trees_gc_auto(places->paths[i], sha256);
         if (asprintf(&path, "%s/%s", places->paths[i], p.name) < 0) {
             close(lock);
             return SAGGAR_ENOMEM;

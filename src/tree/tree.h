@@ -174,6 +174,10 @@ struct sg_trees_stats {
 };
 /** Collects the trees of one directory: the bounds of `options` (of store.h), last use for publication. */
 int sg_trees_gc(const char *path, const struct sg_gc_options *options, struct sg_trees_stats *stats);
+/** The trees of a store, and of the places beside it that the environment names. */
+int sg_trees_gc_all(const char *store, const struct sg_gc_options *options, struct sg_trees_stats *stats);
+/** After a tree was placed: now and then, with the default bounds and a month without use. Fails silently. */
+void sg_trees_gc_auto(const char *path, const uint8_t sha256[32]);
 
 /* ---- needs.c ---- */
 
