@@ -477,6 +477,8 @@ typedef struct saggar_build {
     void *context;
     const saggar_resolver *resolver; /**< for finding; may be NULL */
     int64_t wait_ms;                 /**< the longest wait for another builder; 0: the cache's, below 0: none */
+    /** Called about twice a second while another builder is waited for: not 0 ends the wait, and is returned. May be NULL. */
+    int (*waiting)(void *context);
     void *reserved[4];
 } saggar_build;
 
@@ -497,7 +499,7 @@ typedef struct saggar_built {
  * store) it builds all the same, and where somebody published meanwhile that tree is used. Where the result cannot be
  * packed or stored it is given out as it is, private to the handle. A build that fails or is killed leaves
  * nothing that is ever found; what it wrote is removed at once, or by the next build.
- * Errors: what `build` returned; EINVAL; ENOMEM; an error of the system if there is no directory to build in. `info` (may
+ * Errors: what `build` or `waiting` returned; EINVAL; ENOMEM; an error of the system if there is no directory to build in. `info` (may
  * be NULL) is written whatever the result. Hits, misses, builds, waits and what was stored are recorded in the trail.
  * Release the interpreter's lock around this call: it may block.
  */

@@ -18,6 +18,8 @@
 #include "key/recipe.h"
 #include "tree/tree.h"
 
+enum { SLICE_MS = 500 };
+
 struct job {
     saggar_cache *cache;
     const void *recipe;
@@ -215,16 +217,31 @@ static int build(struct job *job, saggar_claim_outcome outcome, saggar_tree **ou
     return err;
 }
 
+/* Waits in slices if the caller wants to be asked meanwhile. A slice that ends before its time without a
+ * claim means that waiting is of no use. */
+static int wait_for_claim(struct job *job, saggar_claim **claim, saggar_claim_outcome *outcome) {
+    const saggar_build *b = job->build;
+    int64_t left = b->wait_ms > 0 ? b->wait_ms : b->wait_ms == 0 ? job->cache->wait_ms : 0;
+    for (;;) {
+        int64_t slice = b->waiting != NULL && left > SLICE_MS ? SLICE_MS : left;
+        uint64_t start = sg_now_ns(CLOCK_MONOTONIC);
+        int err = saggar_cache_claim(job->cache, job->key, slice, claim, outcome);
+        left -= slice;
+        if (err != SAGGAR_OK || *outcome != SAGGAR_CLAIM_NONE || left <= 0 ||
+            sg_now_ns(CLOCK_MONOTONIC) - start < (uint64_t)slice * 900000)
+            return err;
+        saggar_claim_release(*claim);
+        err = b->waiting(b->context);
+        if (err != 0)
+            return err;
+    }
+}
+
 static int claim_and_build(struct job *job, saggar_tree **out) {
     saggar_claim *claim;
     saggar_claim_outcome outcome;
-    int64_t wait = job->build->wait_ms;
     uint64_t start = sg_now_ns(CLOCK_MONOTONIC);
-    int err = saggar_cache_claim(job->cache, job->key,
-                                 wait > 0    ? wait
-                                 : wait == 0 ? -1
-                                             : 0,
-                                 &claim, &outcome);
+    int err = wait_for_claim(job, &claim, &outcome);
     if (err != SAGGAR_OK)
         return err;
     uint64_t waited = sg_now_ns(CLOCK_MONOTONIC) - start;

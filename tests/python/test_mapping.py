@@ -4,7 +4,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -262,6 +264,34 @@ def test_build_raises(tmp_path):
     assert Path(path, "pipe").exists()
     del tree
     assert not Path(path).exists()
+
+
+def test_waiting_is_interrupted(tmp_path):
+    """A signal is heard while another process builds."""
+    store, there = str(tmp_path / "store"), tmp_path / "there"
+
+    def build_for_ever(directory: str) -> None:
+        there.write_text("")
+        time.sleep(60)
+
+    other = multiprocessing.get_context("fork").Process(target=lambda: _saggar.Cache(store=store).get_or_build(make(), build_for_ever, group=GROUP))
+    other.start()
+    while not there.exists():
+        time.sleep(0.01)
+
+    def on_alarm(number, frame):
+        raise InterruptedError("heard")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(1)
+    try:
+        with pytest.raises(InterruptedError, match="heard"):
+            _saggar.Cache(store=store).get_or_build(make(), lambda directory: None, group=GROUP, wait_ms=30000)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        other.kill()
+        other.join()
 
 
 def build_once(store: str, log: str) -> str:

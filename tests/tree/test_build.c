@@ -29,6 +29,30 @@ static void test_built_then_found(void **state) {
     saggar_cache_close(cache);
 }
 
+/* What happened is in the trail of the process. */
+static int count_events(void *arg) {
+    uint64_t counts[16];
+    saggar_tree *tree;
+    (void)arg;
+    saggar_cache *cache = open_cache("", store);
+    must(get(cache, 1, build_text, "one", 0, &tree, NULL));
+    saggar_tree_release(tree);
+    must(get(cache, 1, build_text, "one", 0, &tree, NULL));
+    saggar_tree_release(tree);
+    saggar_cache_close(cache);
+    saggar_trail_counts(counts);
+    return counts[SAGGAR_EVENT_MISS] == 1 && counts[SAGGAR_EVENT_COMPILED] == 1 &&
+                   counts[SAGGAR_EVENT_PUBLISHED] == 1 && counts[SAGGAR_EVENT_HIT] == 1 &&
+                   counts[SAGGAR_EVENT_WAITED] == 0 && counts[SAGGAR_EVENT_FAULT] == 0
+               ? 0
+               : 1;
+}
+
+static void test_trail(void **state) {
+    (void)state;
+    assert_int_equal(child_run(count_events, NULL), 0);
+}
+
 static int build_failing(void *context, const char *directory, saggar_draft *draft) {
     (void)draft;
     write_text("half", directory);
@@ -256,11 +280,17 @@ static void test_require_and_arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUILD_CASE(test_built_then_found), BUILD_CASE(test_failed_build),
-        BUILD_CASE(test_unpackable),       BUILD_CASE(test_private_and_fork),
-        BUILD_CASE(test_repaired),         BUILD_CASE(test_changed_and_held),
-        BUILD_CASE(test_from_image),       BUILD_CASE(test_untrusted_place),
-        BUILD_CASE(test_entry_tree),       BUILD_CASE(test_require_and_arguments),
+        BUILD_CASE(test_built_then_found),
+        BUILD_CASE(test_failed_build),
+        BUILD_CASE(test_unpackable),
+        BUILD_CASE(test_private_and_fork),
+        BUILD_CASE(test_repaired),
+        BUILD_CASE(test_changed_and_held),
+        BUILD_CASE(test_from_image),
+        BUILD_CASE(test_untrusted_place),
+        BUILD_CASE(test_entry_tree),
+        BUILD_CASE(test_require_and_arguments),
+        BUILD_CASE(test_trail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Many processes that want the same trees, and builders that die. */
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "build.h"
@@ -47,6 +48,28 @@ static void test_cold_start(void **state) {
     assert_int_equal(shared->unshared, 0);
     assert_int_equal(shared->builds, TREES);
     assert_int_equal(count_names(trees(), ""), TREES); /* and nothing unfinished */
+}
+
+/* The threads of one process too. */
+static void *thread(void *cache) {
+    for (int k = 0; k < TREES; k++)
+        want(cache, k);
+    return NULL;
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    enum { THREADS = 12 };
+    pthread_t threads[THREADS];
+    saggar_cache *cache = open_cache("", store);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, thread, cache), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    saggar_cache_close(cache);
+    assert_int_equal(shared->wrong, 0);
+    assert_int_equal(shared->builds, TREES);
+    assert_int_equal(count_names(trees(), ""), TREES);
 }
 
 /* ---- From an image: written once ---- */
@@ -223,9 +246,13 @@ static void test_overtaken(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUILD_CASE(test_cold_start),   BUILD_CASE(test_image_cold),
-        BUILD_CASE(test_killed),       BUILD_CASE(test_sweep_spares_the_living),
-        BUILD_CASE(test_bounded_wait), BUILD_CASE(test_overtaken),
+        BUILD_CASE(test_cold_start),
+        BUILD_CASE(test_image_cold),
+        BUILD_CASE(test_threads),
+        BUILD_CASE(test_killed),
+        BUILD_CASE(test_sweep_spares_the_living),
+        BUILD_CASE(test_bounded_wait),
+        BUILD_CASE(test_overtaken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

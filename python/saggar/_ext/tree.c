@@ -136,6 +136,15 @@ static int run_build(void *context, const char *directory, saggar_draft *draft) 
     return result < 0 ? RAISED : 0;
 }
 
+/** So that Ctrl-C is heard. */
+static int on_waiting(void *context) {
+    struct building *b = context;
+    ext_asking_lock(&b->asking);
+    int result = PyErr_CheckSignals();
+    ext_asking_unlock(&b->asking);
+    return result < 0 ? RAISED : 0;
+}
+
 static PyObject *facts(const saggar_built *info) {
     PyObject *detail =
         PyUnicode_DecodeUTF8(info->detail, (Py_ssize_t)strnlen(info->detail, SAGGAR_DETAIL_SIZE), "replace");
@@ -178,7 +187,8 @@ static PyObject *get_or_build(CacheObject *self, const Py_buffer *recipe, const 
 PyObject *ext_cache_get_or_build(PyObject *object, PyObject *args, PyObject *names) {
     static char *keywords[] = {"recipe", "build", "group", "resolver", "wait_ms", NULL};
     struct building b = {.state = ext_state_of_type(Py_TYPE(object))};
-    saggar_build build = {.struct_size = sizeof build, .build = run_build, .context = &b};
+    saggar_build build = {
+        .struct_size = sizeof build, .build = run_build, .waiting = on_waiting, .context = &b};
     PyObject *resolver = Py_None, *wait = Py_None;
     Py_buffer recipe;
     if (!PyArg_ParseTupleAndKeywords(args, names, "y*O|$(sss)OO:get_or_build", keywords, &recipe, &b.build,
