@@ -112,31 +112,40 @@ int saggar_entry_tree(saggar_entry *entry, saggar_tree **out, char *detail) {
     return err;
 }
 
-/* OK: found and placed. ENOTFOUND: a miss, whose reason is in `info`. */
-static int find(struct job *job, saggar_tree **out) {
-    saggar_entry *entry;
-    int err = saggar_cache_find(job->cache, job->key, job->build->resolver, &entry, &job->info.reason,
-                                job->info.detail);
-    if (err != SAGGAR_OK)
-        return err;
-    if (entry == NULL)
-        return SAGGAR_ENOTFOUND;
-    err = place_entry(entry, &job->places, out, job->info.detail);
+/* The entry's tree is the result. ECORRUPT: never; the next variant may be. ENOTFOUND: not now. */
+static int use(struct job *job, saggar_entry *entry, saggar_tree **out) {
+    int err = place_entry(entry, &job->places, out, job->info.detail);
     if (err == SAGGAR_OK) {
         job->info.stored = true;
         saggar_entry_identity(entry, job->info.identity);
         record(job, SAGGAR_EVENT_HIT, SAGGAR_REASON_NONE, saggar_entry_tier(entry), 0);
-    } else if (err != SAGGAR_ENOMEM) {
-        /* A wrong tree is never right later; a place that is full may have room then. */
-        if (err == SAGGAR_ECORRUPT || err == SAGGAR_ENOTFOUND)
-            saggar_entry_reject(entry);
-        job->info.reason = SAGGAR_REASON_LOAD_FAILED;
-        if (job->info.detail[0] == '\0')
-            snprintf(job->info.detail, sizeof job->info.detail, "%s", saggar_strerror(err));
-        err = SAGGAR_ENOTFOUND;
     }
-    saggar_entry_release(entry);
-    return err;
+    if (err == SAGGAR_OK || err == SAGGAR_ENOMEM)
+        return err;
+    job->info.reason = SAGGAR_REASON_LOAD_FAILED;
+    if (job->info.detail[0] == '\0')
+        snprintf(job->info.detail, sizeof job->info.detail, "%s", saggar_strerror(err));
+    if (err != SAGGAR_ECORRUPT && err != SAGGAR_ENOTFOUND)
+        return SAGGAR_ENOTFOUND; /* no place for it: that may change */
+    saggar_entry_reject(entry);
+    return SAGGAR_ECORRUPT;
+}
+
+/* OK: found and placed. ENOTFOUND: a miss, whose reason is in `info`. */
+static int find(struct job *job, saggar_tree **out) {
+    int err = SAGGAR_ECORRUPT;
+    for (int i = 0; err == SAGGAR_ECORRUPT && i < SAGGAR_MAX_SLOTS; i++) {
+        saggar_entry *entry;
+        err = saggar_cache_find(job->cache, job->key, job->build->resolver, &entry, &job->info.reason,
+                                job->info.detail);
+        if (err != SAGGAR_OK)
+            return err;
+        if (entry == NULL)
+            return SAGGAR_ENOTFOUND;
+        err = use(job, entry, out);
+        saggar_entry_release(entry);
+    }
+    return err == SAGGAR_ECORRUPT ? SAGGAR_ENOTFOUND : err;
 }
 
 /* ---- Building ---- */

@@ -139,6 +139,9 @@ static void test_image(void **state) {
     saggar_mapping *both = open_mapping(path_in("image"), store, "a");
     assert_true(has(both, "key", "value"));
     assert_int_equal(length(both), 1);
+    char text[200] = "";
+    must(saggar_mapping_each(both, gather, text));
+    assert_string_equal(text, "<key>");
     assert_int_equal(put(both, "key", "other"), SAGGAR_EEXISTS);
     assert_int_equal(saggar_mapping_delete(both, "key", 3), SAGGAR_EREADONLY);
     assert_true(has(both, "key", "value") && lacks(m, "key"));
