@@ -452,6 +452,14 @@ int saggar_draft_tree(saggar_draft *d, const char *directory, char *detail);
  */
 int saggar_entry_tree(saggar_entry *entry, saggar_tree **out, char *detail);
 
+/**
+ * One file of an entry's tree in memory alone, where nothing can be placed: `path` is relative to the tree's root, `*fd` a
+ * sealed memory file that nobody can change, closed on exec; the caller closes it. dlopen("/proc/self/fd/<fd>") loads it, under
+ * that name, and without the tree around it. ENOTFOUND: no tree, or no such name; EINVAL: not a regular file (links are not
+ * followed); ECORRUPT; EUNSUPPORTED: no memory files here.
+ */
+int saggar_entry_tree_file(saggar_entry *entry, const char *path, int *fd);
+
 /** Where the tree lies: an absolute path, valid until the handle is released. */
 const char *saggar_tree_path(const saggar_tree *tree);
 /** True if later processes find it placed; false: it is private to this handle, and goes with it. */

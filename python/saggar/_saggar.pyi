@@ -59,6 +59,8 @@ class Entry:
         """As publish() takes them. SaggarError EUNKNOWN: one is of a kind that this version does not know."""
     def tree(self) -> Tree | None:
         """The entry's tree, placed; None if it has none. SaggarError if it is malformed or there is no place for it."""
+    def tree_file(self, path: str, /) -> int:
+        """A descriptor of one file of the tree in sealed memory, for /proc/self/fd; the caller closes it. Nothing is placed."""
     def reject(self) -> None: ...
 
 class Claim:

@@ -10,7 +10,7 @@
  * depend.c   do the dependencies of a candidate hold; files.c: the digests of files
  * aside.c    candidates that are not to be used again
  * claims.c   who compiles what
- * mapping.c  keys and values of any bytes, as entries
+ * mapping.c  keys and values of any bytes, as entries; mapping_list.c: all of them
  *
  * A saggar_cache lives until it is closed and its last entry is released. Nothing but the claims takes a
  * lock: what changes is atomic, or a list that only grows at its head, so a fork at any moment leaves it

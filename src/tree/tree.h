@@ -10,6 +10,7 @@
  * place.c    how a finished tree gets to its place
  * gc.c       which of them go
  * needs.c    what the shared objects in a tree require
+ * memory.c   one file of a tree in memory
  * handle.c   a finished tree that somebody uses
  * build.c    built once among all processes
  *

@@ -237,6 +237,12 @@ def test_get_or_build(tmp_path):
     Resolver.version = pytest.__version__
     entry = cache.find(_saggar.sha256(make()), Resolver())[0]
     assert entry.part("meta") == b"m" and entry.tree().path == tree.path
+    fd = entry.tree_file("a/b.txt")
+    with open(fd, "rb") as file:
+        assert file.read() == b"text"
+    for wrong in ("a", "b.txt", "/a/b.txt"):
+        with pytest.raises(_saggar.SaggarError):
+            entry.tree_file(wrong)
     cache.publish(make("g"), group=GROUP, parts={"o": b"1"})
     assert cache.find(_saggar.sha256(make("g")))[0].tree() is None
 

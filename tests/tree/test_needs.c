@@ -2,6 +2,7 @@
  * What shared objects require: read from real ones that the C compiler makes, recorded, and checked where the
  * entry is found. Damaged ones are read without harm.
  */
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "build.h"
@@ -164,6 +165,45 @@ static void test_library_goes(void **state) {
     expect(d, 2, SAGGAR_REASON_NONE, "");
 }
 
+/* ---- In memory ---- */
+
+static void test_memory_file(void **state) {
+    (void)state;
+    char path[600], *root = new_folder("tree");
+    saggar_entry *entry;
+    saggar_reason reason;
+    uint8_t key[32];
+    int fd = -1;
+    assert_int_equal(mkdir(path_in("tree/lib"), 0700), 0);
+    snprintf(path, sizeof path, "%s/lib/own.so", root);
+    compile(path, "int own(void) { return 42; }", "");
+    assert_int_equal(symlink("lib/own.so", path_in("tree/link")), 0);
+    saggar_draft *d = make_draft(1, "object");
+    must(saggar_draft_tree(d, root, detail));
+    make_image(path_in("image"), &d, 1);
+    saggar_cache *cache = open_cache(path_in("image"), "");
+    make_key(1, key);
+    must(saggar_cache_find(cache, key, NULL, &entry, &reason, NULL));
+    assert_int_equal(saggar_entry_tree_file(entry, "lib", &fd), SAGGAR_EINVAL);
+    assert_int_equal(saggar_entry_tree_file(entry, "link", &fd), SAGGAR_EINVAL);
+    assert_int_equal(saggar_entry_tree_file(entry, "own.so", &fd), SAGGAR_ENOTFOUND);
+    assert_int_equal(saggar_entry_tree_file(entry, "", &fd), SAGGAR_ENOTFOUND);
+    assert_int_equal(fd, -1);
+    must(saggar_entry_tree_file(entry, "lib/own.so", &fd));
+    assert_int_equal(write(fd, "x", 1), -1);
+    assert_int_equal(ftruncate(fd, 0), -1);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    void *library = dlopen(path, RTLD_NOW);
+    assert_non_null(library);
+    int (*own)(void);
+    *(void **)&own = dlsym(library, "own");
+    assert_int_equal(own(), 42);
+    dlclose(library);
+    close(fd);
+    saggar_entry_release(entry);
+    saggar_cache_close(cache);
+}
+
 /* ---- Damage ---- */
 
 static int ignore_one(void *context, const char *text) {
@@ -226,7 +266,7 @@ static void test_damaged_objects(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         BUILD_CASE(test_recorded),     BUILD_CASE(test_nothing_needed),  BUILD_CASE(test_checked),
-        BUILD_CASE(test_library_goes), BUILD_CASE(test_damaged_objects),
+        BUILD_CASE(test_library_goes), BUILD_CASE(test_damaged_objects), BUILD_CASE(test_memory_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,16 @@ static PyObject *entry_dependencies(PyObject *self, PyObject *unused) {
     return PyErr_Occurred() ? NULL : ext_raise(ext_state_of_type(Py_TYPE(self)), err, "dependencies");
 }
 
+static PyObject *entry_tree_file(PyObject *object, PyObject *path) {
+    const char *text = ext_text(path, "a path in a tree");
+    int fd;
+    if (text == NULL) {
+        return NULL;
+    }
+    int err = saggar_entry_tree_file(((EntryObject *)object)->entry, text, &fd);
+    return err == SAGGAR_OK ? PyLong_FromLong(fd) : ext_raise(ext_state_of_type(Py_TYPE(object)), err, text);
+}
+
 static PyMethodDef entry_methods[] = {
     {"part", entry_part, METH_O,
      "part(name, /)\n--\n\nA part's verified bytes, or None if there is no such part."},
@@ -155,6 +165,9 @@ static PyMethodDef entry_methods[] = {
      "dependencies()\n--\n\nA list of tuples, as publish() takes them."},
     {"tree", entry_tree, METH_NOARGS,
      "tree()\n--\n\nThe entry's tree, placed: a Tree, or None if it has none."},
+    {"tree_file", entry_tree_file, METH_O,
+     "tree_file(path, /)\n--\n\nA descriptor of one file of the tree in sealed memory; the caller closes "
+     "it."},
     {"reject", entry_reject, METH_NOARGS, "reject()\n--\n\nSets the entry aside for this process."},
     {NULL, NULL, 0, NULL},
 };
