@@ -32,7 +32,7 @@ static int fill(const struct sg_node *node, int *out) {
         return errno == ENOSYS || errno == EACCES ? SAGGAR_EUNSUPPORTED : sg_err_from_errno(errno);
     int err = sg_write_all(fd, node->data, (size_t)node->size);
     if (err == SAGGAR_OK &&
-        (fchmod(fd, 0555) != 0 ||
+        (fchmod(fd, 0555) != 0 || lseek(fd, 0, SEEK_SET) != 0 ||
          fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0))
         err = sg_err_from_errno(errno);
     if (err != SAGGAR_OK) {
