@@ -112,6 +112,7 @@ static void test_image_cold(void **state) {
 /* Builds until it is killed, and has written something by then. */
 static int build_for_ever(void *context, const char *directory, saggar_draft *draft) {
     build_text(context, directory, draft);
+    alarm(60); /* nobody waits for ever when the test fails */
     __atomic_store_n(&shared->ready, 1, __ATOMIC_SEQ_CST);
     while (pause() != 0)
         ;
