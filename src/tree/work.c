@@ -29,8 +29,15 @@ static int add(struct sg_places *p, const char *base, const char *tail) {
     return SAGGAR_OK;
 }
 
+/* Of a store that is not there yet: what it will be made in. */
 static bool on_network(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char at[SG_STORE_PATH];
+    int fd;
+    snprintf(at, sizeof at, "%s", path);
+    while ((fd = open(at[0] == '\0' ? "/" : at, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && at[0] != '\0') {
+        char *slash = strrchr(at, '/');
+        *(slash != NULL ? slash : at) = '\0';
+    }
     bool network = fd >= 0 && sg_fs_is_network(fd);
     if (fd >= 0)
         close(fd);
@@ -40,7 +47,7 @@ static bool on_network(const char *path) {
 static int add_store(struct sg_places *p, const struct sg_store *store) {
     unsigned at = p->n;
     int err = add(p, store->root, "/v1/trees");
-    if (p->n > at && !store->read_only) {
+    if (p->n > at) {
         p->store = (struct sg_tier *)(uintptr_t)store;
         p->in_store = at;
     }
@@ -55,7 +62,7 @@ static int add_home(struct sg_places *p) {
 }
 
 int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
-    const struct sg_store *store = (const struct sg_store *)cache->stack.store;
+    const struct sg_store *store = cache->read_only ? NULL : (const struct sg_store *)cache->stack.store;
     const char *named = secure_getenv("SAGGAR_TREES");
     *out = (struct sg_places){.n = 0};
     if (named != NULL && named[0] == '/')

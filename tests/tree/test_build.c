@@ -291,6 +291,36 @@ static void test_entry_tree(void **state) {
     saggar_cache_close(cache);
 }
 
+/* A cache that never publishes writes nothing into its store, and uses what lies there. */
+static void test_read_only(void **state) {
+    (void)state;
+    saggar_cache *cache = open_cache("", store);
+    saggar_tree *tree;
+    saggar_built info;
+    must(get(cache, 1, build_text, "one", 0, &tree, NULL));
+    saggar_tree_release(tree);
+    saggar_cache_close(cache);
+    int fd = open_dir(dir);
+    assert_true(sg_tree_remove(fd, "store/v1/trees"));
+    saggar_cache_options options;
+    saggar_cache_options_init(&options);
+    options.images = "";
+    options.store = store;
+    options.read_only = true;
+    must(saggar_cache_open(&options, &cache));
+    must(get(cache, 1, build_text, "never", 0, &tree, &info));
+    assert_true(!info.built && tree_says(tree, "one") && saggar_tree_is_shared(tree));
+    saggar_tree_release(tree);
+    must(get(cache, 2, build_text, "two", 0, &tree, &info));
+    assert_true(info.built && !info.stored && info.error == SAGGAR_EREADONLY && tree_says(tree, "two"));
+    saggar_tree_release(tree);
+    assert_int_equal(access(trees(), F_OK), -1);
+    assert_int_equal(access(store_file(2, 0), F_OK), -1);
+    assert_true(sg_tree_remove(fd, ".cache"));
+    close(fd);
+    saggar_cache_close(cache);
+}
+
 static void test_require_and_arguments(void **state) {
     (void)state;
     saggar_tree *tree;
@@ -310,12 +340,19 @@ static void test_require_and_arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUILD_CASE(test_built_then_found), BUILD_CASE(test_failed_build),
-        BUILD_CASE(test_unpackable),       BUILD_CASE(test_private_and_fork),
-        BUILD_CASE(test_repaired),         BUILD_CASE(test_changed_and_held),
-        BUILD_CASE(test_from_image),       BUILD_CASE(test_untrusted_place),
-        BUILD_CASE(test_entry_tree),       BUILD_CASE(test_require_and_arguments),
-        BUILD_CASE(test_wrong_trees),      BUILD_CASE(test_trail),
+        BUILD_CASE(test_built_then_found),
+        BUILD_CASE(test_failed_build),
+        BUILD_CASE(test_unpackable),
+        BUILD_CASE(test_private_and_fork),
+        BUILD_CASE(test_repaired),
+        BUILD_CASE(test_changed_and_held),
+        BUILD_CASE(test_from_image),
+        BUILD_CASE(test_untrusted_place),
+        BUILD_CASE(test_entry_tree),
+        BUILD_CASE(test_require_and_arguments),
+        BUILD_CASE(test_read_only),
+        BUILD_CASE(test_wrong_trees),
+        BUILD_CASE(test_trail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
