@@ -423,6 +423,136 @@ void saggar_claim_release(saggar_claim *claim);
  */
 int saggar_cache_publish(saggar_cache *cache, saggar_draft *draft, uint8_t identity[32]);
 
+/* ---- Trees: directories as entries ----------------------------------------------------------------------------------- */
+
+/**
+ * A directory tree is one part of an entry, named "tree": regular files (executable or not), directories, and symbolic
+ * links that stay inside. No times, owners, other bits of the mode or paths outside are kept; the same tree packs to the
+ * same bytes. A finished tree lies read-only under a name taken from its content, in a directory that only this user (or
+ * root) may write to: SAGGAR_TREES if it is set; else v1/trees in the store; where the store is on a network file system
+ * or there is none, $XDG_RUNTIME_DIR/saggar/trees, then the user's cache directory; at last a private directory below
+ * TMPDIR that goes when the handle is released. Before a finished tree is given out, each file in it is compared with the
+ * entry; a tree that was changed is replaced.
+ */
+typedef struct saggar_tree saggar_tree;
+
+/**
+ * Packs a directory as the draft's tree, and records what the shared objects in it require: architecture (unless the draft
+ * has one), the version of the C library, and needed libraries with their versions, except those in the tree. A needed
+ * library that the dynamic linker finds here must be found where the entry is used, with these versions: its file is
+ * looked for as the linker does and read, and nothing is loaded. One that is found only by the object's own RPATH or
+ * RUNPATH, or not at all, is recorded and not checked. What an object loads by itself later is not known.
+ * EINVAL: something that cannot be packed; `detail` (SAGGAR_DETAIL_SIZE bytes, may be NULL) names it. ELIMIT. ECORRUPT:
+ * the directory changed meanwhile.
+ */
+int saggar_draft_tree(saggar_draft *d, const char *directory, char *detail);
+
+/**
+ * Places the tree of an entry, or finds it placed. ENOTFOUND: the entry has none. ECORRUPT: it is malformed (nothing was
+ * written): treat it as a miss. Else an error of the system: there is no place to put it.
+ */
+int saggar_entry_tree(saggar_entry *entry, saggar_tree **out, char *detail);
+
+/**
+ * One file of an entry's tree in memory alone, where nothing can be placed: `path` is relative to the tree's root, `*fd` a
+ * sealed memory file that nobody can change, closed on exec; the caller closes it. dlopen("/proc/self/fd/<fd>") loads it, under
+ * that name, and without the tree around it. ENOTFOUND: no tree, or no such name; EINVAL: not a regular file (links are not
+ * followed); ECORRUPT; EUNSUPPORTED: no memory files here.
+ */
+int saggar_entry_tree_file(saggar_entry *entry, const char *path, int *fd);
+
+/** Where the tree lies: an absolute path, valid until the handle is released. */
+const char *saggar_tree_path(const saggar_tree *tree);
+/** True if later processes find it placed; false: it is private to this handle, and goes with it. */
+bool saggar_tree_is_shared(const saggar_tree *tree);
+/**
+ * Ends the use of a tree. Hold the handle as long as files of it are opened: a collection leaves a tree that is held
+ * alone (on file systems without locks: for a day). What is mapped or loaded already stays valid. In a forked child a
+ * private tree is the parent's: releasing the handle there removes nothing.
+ */
+void saggar_tree_release(saggar_tree *tree);
+
+/** How a tree is built that no tier has. Set every other member to zero. */
+typedef struct saggar_build {
+    size_t struct_size; /**< sizeof of the caller's struct */
+    /** The group. */
+    const char *compiler, *module, *qualname;
+    /**
+     * Builds into `directory`: empty, private (mode 0700), its path is another one each time. May add requirements,
+     * dependencies and further parts to the draft. Not 0: the build failed; whatever is in the directory is removed.
+     * Runs while a claim is held: it must not ask for the same recipe.
+     */
+    int (*build)(void *context, const char *directory, saggar_draft *draft);
+    void *context;
+    const saggar_resolver *resolver; /**< for finding; may be NULL */
+    int64_t wait_ms;                 /**< the longest wait for another builder; 0: the cache's, below 0: none */
+    /** Called about twice a second while another builder is waited for: not 0 ends the wait, and is returned. May be NULL. */
+    int (*waiting)(void *context);
+    void *reserved[4];
+} saggar_build;
+
+/** What came of it. `detail`: why it was not found or not stored, "" if there is nothing to be said. */
+typedef struct saggar_built {
+    bool built;           /**< `build` ran to its end in this call; else the tree was found */
+    bool stored;          /**< the entry is in a tier now */
+    saggar_reason reason; /**< NONE, or why it was built: of the miss */
+    int error;            /**< why it could not be stored */
+    char detail[SAGGAR_DETAIL_SIZE];
+    uint8_t identity[32]; /**< of the entry, if it is stored */
+} saggar_built;
+
+/**
+ * A finished tree for a recipe, built once among all processes that see the store. Looks the recipe up; on a miss claims
+ * it, waits while another process builds it (bounded; a builder that fails or dies is followed by the next at once), and
+ * else calls `build`, packs and publishes what it made, and places it. Without a claim (waited too long, no locks, no
+ * store) it builds all the same, and where somebody published meanwhile that tree is used. Where the result cannot be
+ * packed or stored it is given out as it is, private to the handle. A build that fails or is killed leaves
+ * nothing that is ever found; what it wrote is removed at once, or by the next build.
+ * Errors: what `build` or `waiting` returned; EINVAL; ENOMEM; an error of the system if there is no directory to build in. `info` (may
+ * be NULL) is written whatever the result. Hits, misses, builds, waits and what was stored are recorded in the trail.
+ * Release the interpreter's lock around this call: it may block.
+ */
+int saggar_get_or_build(saggar_cache *cache, const void *recipe, size_t size, const saggar_build *build, saggar_tree **out,
+                        saggar_built *info);
+
+/* ---- Mappings: keys and values of any bytes, written once ------------------------------------------------------------- */
+
+/**
+ * A mapping keeps values under keys, both any bytes, as entries of a cache: read from images and the store, written to the
+ * store, verified, collected, listed and baked as all entries are. Many processes and threads may use one at once, also
+ * after a fork. A value is written once: it is never changed under a reader.
+ */
+typedef struct saggar_mapping saggar_mapping;
+
+/**
+ * The mapping `name` in a cache: mappings of different names share nothing. Makes nothing and looks at nothing. The cache
+ * may be closed before the mapping is freed. EINVAL: the name is not UTF-8; ELIMIT; ENOMEM.
+ */
+int saggar_mapping_new(saggar_cache *cache, const char *name, saggar_mapping **out);
+void saggar_mapping_free(saggar_mapping *m);
+
+/** The value's verified bytes. ENOTFOUND: there is none, or none that can be read. ENOMEM. */
+int saggar_mapping_get(saggar_mapping *m, const void *key, size_t key_size, saggar_view *out);
+/** True if there is an entry under the key. Its value was not looked at: get may still not find it. */
+bool saggar_mapping_contains(saggar_mapping *m, const void *key, size_t key_size);
+/**
+ * Keeps a value. OK too if an equal one is there. EEXISTS: another one is there, and stays; to put a new one in its place
+ * delete it first. Two processes that put different values at once are told apart by the key's claim where there are
+ * locks. Else why nothing was stored, as saggar_cache_publish() has it.
+ */
+int saggar_mapping_put(saggar_mapping *m, const void *key, size_t key_size, const void *value, size_t size);
+/** Takes a key and its value away. ENOTFOUND: there was none. EREADONLY: it is in an image, or the store is not written. */
+int saggar_mapping_delete(saggar_mapping *m, const void *key, size_t key_size);
+/**
+ * Calls `each` for every key, in the order of the keys' digests, for the keys that there were at the call; stops at the
+ * first non-zero result and returns it. Reads every entry of every tier: meant for tools, not for the hot path.
+ */
+int saggar_mapping_each(saggar_mapping *m, int (*each)(void *context, const void *key, size_t key_size), void *context);
+/** Number of keys. Costs what saggar_mapping_each() costs. */
+int saggar_mapping_length(saggar_mapping *m, uint64_t *out);
+/** The cache's key that a key of the mapping has: for saggar_cache_claim(), to compute a value only once. */
+int saggar_mapping_key(saggar_mapping *m, const void *key, size_t key_size, uint8_t out[SAGGAR_KEY_SIZE]);
+
 /* ---- Symbols: equal name must mean equal code ---------------------------------------------------------------------- */
 
 /**

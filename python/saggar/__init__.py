@@ -5,9 +5,9 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "key"]
+__all__ = ["Cache", "__version__", "key"]
 
-_LAZY = {"_saggar", "numba"}
+_LAZY = {"_saggar", "mapping", "numba"}
 
 
 def key(value: Any) -> Any:
@@ -32,8 +32,10 @@ def key(value: Any) -> Any:
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "Cache":
+        return importlib.import_module(f"{__name__}.mapping").Cache
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | _LAZY)
+    return sorted(set(globals()) | _LAZY | {"Cache"})

@@ -57,6 +57,10 @@ class Entry:
         """The recipe's verified bytes."""
     def dependencies(self) -> list[tuple[Any, ...]]:
         """As publish() takes them. SaggarError EUNKNOWN: one is of a kind that this version does not know."""
+    def tree(self) -> Tree | None:
+        """The entry's tree, placed; None if it has none. SaggarError if it is malformed or there is no place for it."""
+    def tree_file(self, path: str, /) -> int:
+        """A descriptor of one file of the tree in sealed memory, for /proc/self/fd; the caller closes it. Nothing is placed."""
     def reject(self) -> None: ...
 
 class Claim:
@@ -81,9 +85,34 @@ class Cache:
         """Publishes and returns the identity. features: (CPU model or "", LLVM feature string), parsed by the library as `declared`;
         an unknown model raises SaggarError ENOTFOUND, and nothing is stored. dependencies: ("distribution", name, version),
         ("file", root, path, size, sha256), ("value", resolver, name, digest), ("code", resolver, name, digest)."""
+    def get_or_build(self, recipe: bytes, build: Callable[[str], dict[str, Any] | None], *, group: tuple[str, str, str],
+                     resolver: object | None = None, wait_ms: int | None = None) -> tuple[Tree, dict[str, Any]]:
+        """A directory tree that is built once among all processes that see the store. build(directory) fills an empty directory and
+        returns None, or a dict with any of parts, features and dependencies, as publish() takes them. What it raises is raised here,
+        and nothing is left. The second value says what was done: built, stored, reason, error, detail, identity (or None).
+        wait_ms: the longest wait for another builder; None: the cache's."""
     def tiers(self) -> list[dict[str, object]]:
         """One dict per tier in search order: kind, path, active, trusted, note, entries."""
     def close(self) -> None: ...
+
+class Tree:
+    """A finished directory tree, read-only. Keep the object as long as files of the tree are opened."""
+    path: str
+    shared: bool
+    """True if later processes find it there; else it goes with this object."""
+
+class Mapping:
+    """Keys and values of any bytes, written once, as entries of a cache. SaggarError: what went wrong with the store."""
+    def __init__(self, cache: Cache, name: str) -> None: ...
+    def get(self, key: bytes, /) -> memoryview | None: ...
+    def put(self, key: bytes, value: bytes, /) -> bool:
+        """True if the value is there now; False if another one is, which stays."""
+    def delete(self, key: bytes, /) -> bool: ...
+    def keys(self) -> list[bytes]: ...
+    def key(self, key: bytes, /) -> bytes:
+        """The cache's key that a key has: for Cache.claim()."""
+    def __contains__(self, key: bytes) -> bool: ...
+    def __len__(self) -> int: ...
 
 # -- processors, symbols, trail ------------------------------------------------------------------------------------------
 def host_features() -> str: ...

@@ -6,9 +6,11 @@
  * cache.c    open, find, publish
  * handle.c   entries and views: who keeps which bytes alive
  * select.c   which candidate is usable, and which is the best
+ * libraries.c  do the system's libraries have what it needs
  * depend.c   do the dependencies of a candidate hold; files.c: the digests of files
  * aside.c    candidates that are not to be used again
  * claims.c   who compiles what
+ * mapping.c  keys and values of any bytes, as entries; mapping_list.c: all of them
  *
  * A saggar_cache lives until it is closed and its last entry is released. Nothing but the claims takes a
  * lock: what changes is atomic, or a list that only grows at its head, so a fork at any moment leaves it
@@ -124,6 +126,12 @@ struct sg_lookup {
 };
 /* The best usable candidate's index, or -1. */
 int sg_select(struct sg_lookup *lookup, struct sg_candidate *candidates, unsigned n);
+
+/* ---- libraries.c ---- */
+
+/* True if the system's libraries have what a requirements section asks for; else the verdict says what is
+ * missing. */
+bool sg_libraries_hold(struct sg_lookup *lookup, const uint8_t *section, size_t size);
 
 /* ---- depend.c ---- */
 

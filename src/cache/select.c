@@ -6,7 +6,6 @@
  * What an image's index says of the features only orders candidates and drops those that cannot run here; the
  * requirements themselves are read, with their digest, before a candidate is used.
  */
-#include <gnu/libc-version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,37 +114,6 @@ static bool names_vouched(struct sg_lookup *l, const char *names) {
     return true;
 }
 
-/* Is version `have` (numbers between dots) at least `need`? What is no number is only as new as itself. */
-static bool at_least(const char *have, const char *need) {
-    while (*need != '\0') {
-        if (*need < '0' || *need > '9')
-            return strcmp(have, need) == 0;
-        char *end_have, *end_need;
-        unsigned long x = strtoul(have, &end_have, 10), y = strtoul(need, &end_need, 10);
-        if (x != y)
-            return x > y;
-        have = *end_have == '.' ? end_have + 1 : end_have;
-        need = *end_need == '.' ? end_need + 1 : end_need;
-    }
-    return true;
-}
-
-static int check_library(void *context, uint16_t kind, const uint8_t *payload, size_t n) {
-    struct sg_lookup *l = context;
-    struct sg_cursor c = sg_payload(payload, n);
-    char name[128], version[96], text[SAGGAR_DETAIL_SIZE];
-    if (kind != SG_REQUIRE_LIBRARY)
-        return 0;
-    sg_value_tuple(&c);
-    sg_payload_text(&c, name, sizeof name);
-    sg_payload_text(&c, version, sizeof version);
-    if (c.err == SAGGAR_OK && strcmp(name, "GLIBC") == 0 && at_least(gnu_get_libc_version(), version))
-        return 0;
-    snprintf(text, sizeof text, "%s %s", name, version);
-    sg_verdict_add(&l->verdict, SAGGAR_REASON_LIBRARY, text);
-    return 1;
-}
-
 static bool symbols_bind(struct sg_lookup *l, const struct sg_requirements *r) {
     char name[1024];
     if (r->symbols == NULL || l->resolver == NULL || l->resolver->symbol == NULL)
@@ -191,7 +159,7 @@ static bool requirements_hold(struct sg_lookup *l, struct sg_candidate *c) {
         sg_verdict_add(&l->verdict, SAGGAR_REASON_ARCHITECTURE, "another ABI");
         ok = false;
     }
-    ok = ok && sg_records_each(r.section, r.section_size, check_library, l) == 0 && symbols_bind(l, &r);
+    ok = ok && sg_libraries_hold(l, r.section, r.section_size) && symbols_bind(l, &r);
     sg_requirements_free(&r);
     return ok;
 }

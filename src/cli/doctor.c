@@ -138,6 +138,7 @@ static const struct variable {
     {"SAGGAR_IMAGE", any_ok, ""},
     {"SAGGAR_IMAGE_PATH", search_ok, "the one known value is none; programs switch the cache off"},
     {"SAGGAR_TARGET", target_ok, "not a known target; programs switch the cache off"},
+    {"SAGGAR_TREES", absolute_ok, "not an absolute path: programs do not use it"},
     {"SAGGAR_TRUST", any_ok, ""},
     {"SAGGAR_TRAIL", trail_ok,
      "set by hand: trails pile up there, and `saggar why` does not see them; run, warm and verify set it "

@@ -6,6 +6,7 @@
 #include "cli/out.h"
 #include "cli/tiers.h"
 #include "store/store.h"
+#include "tree/tree.h"
 
 static const char *store;
 static uint64_t max_size = UINT64_MAX;
@@ -30,7 +31,7 @@ static const struct cli_exit exits[] = {
     CLI_EXITS_END,
 };
 
-static int print_json(const char *path, const struct sg_gc_stats *s) {
+static int print_json(const char *path, const struct sg_gc_stats *s, const struct sg_trees_stats *t) {
     const struct {
         const char *name;
         uint64_t value;
@@ -41,6 +42,10 @@ static int print_json(const char *path, const struct sg_gc_stats *s) {
                 {"litter", s->litter},
                 {"litter_bytes", s->litter_bytes},
                 {"foreign", s->foreign},
+                {"trees", t->trees},
+                {"trees_bytes", t->bytes},
+                {"removed_trees", t->removed_trees},
+                {"removed_trees_bytes", t->removed_bytes},
                 {"failed", s->failed}};
     struct sg_json j;
     sg_json_file(&j, stdout, 2);
@@ -57,7 +62,7 @@ static int print_json(const char *path, const struct sg_gc_stats *s) {
     return out_json_end(&j);
 }
 
-static void print(const char *path, const struct sg_gc_stats *s) {
+static void print(const char *path, const struct sg_gc_stats *s, const struct sg_trees_stats *t) {
     char a[OUT_UNIT], b[OUT_UNIT], c[OUT_UNIT];
     const char *would = dry_run ? "would remove" : "removed";
     char *gone = out_count(s->removed_entries, "entry", "entries");
@@ -66,6 +71,12 @@ static void print(const char *path, const struct sg_gc_stats *s) {
     printf(": %s %s (%s) and %s (%s); %llu left (%s)\n", would, gone, out_size(a, s->removed_bytes), litter,
            out_size(b, s->litter_bytes), (unsigned long long)(s->entries - s->removed_entries),
            out_size(c, s->bytes - s->removed_bytes));
+    if (t->trees > 0) {
+        char *trees = out_count(t->removed_trees, "finished tree", "finished trees");
+        printf("%s %s (%s); %llu left (%s)\n", would, trees, out_size(a, t->removed_bytes),
+               (unsigned long long)(t->trees - t->removed_trees), out_size(b, t->bytes - t->removed_bytes));
+        free(trees);
+    }
     if (s->foreign > 0)
         printf("%llu files that are not a store's were left alone\n", (unsigned long long)s->foreign);
     if (s->failed > 0)
@@ -77,6 +88,7 @@ static void print(const char *path, const struct sg_gc_stats *s) {
 static int collect(const char *path) {
     struct sg_gc_options o;
     struct sg_gc_stats stats = {0};
+    struct sg_trees_stats trees = {0};
     if (sg_gc_options_init(&o) != SAGGAR_OK && max_size == UINT64_MAX)
         return cli_fail("SAGGAR_SIZE=%s: not a size; try 500M or 5G", getenv("SAGGAR_SIZE"));
     if (max_size != UINT64_MAX)
@@ -85,13 +97,17 @@ static int collect(const char *path) {
         o.max_age = (uint64_t)max_age;
     o.dry_run = dry_run;
     int err = sg_store_gc(path, &o, &stats);
+    if (err == SAGGAR_OK)
+        err = sg_trees_gc_all(path, &o, &trees);
+    stats.litter += trees.litter;
+    stats.failed += trees.failed;
     if (err != SAGGAR_OK && err != SAGGAR_ENOTFOUND)
         return cli_fail("%s: %s", path, saggar_strerror(err));
     int status = 0;
     if (json)
-        status = print_json(path, &stats);
+        status = print_json(path, &stats, &trees);
     else
-        print(path, &stats);
+        print(path, &stats, &trees);
     return stats.failed > 0 ? SG_EXIT_FOUND : status;
 }
 
@@ -124,7 +140,8 @@ const struct cli_command cli_gc = {
     .summary = "remove old entries and litter from a store",
     .about =
         "Removes the oldest entries until the store is within its bounds, and what interrupted writers left "
-        "behind. Programs that read or write the store meanwhile are not disturbed: at worst they compile "
+        "behind. Finished trees go by the same bounds, counted from their last use; one that is in use "
+        "stays. Programs that read or write the store meanwhile are not disturbed: at worst they compile "
         "again. "
         "A store also collects itself now and then.",
     .example = "saggar gc --max-size 2G --max-age 30d --dry-run",

@@ -50,6 +50,7 @@ static void man(void) {
          "*SAGGAR_IMAGE*\n\timages, separated by colons, searched first\n\n"
          "*SAGGAR_IMAGE_PATH*\n\tnone: do not look for images in share/saggar\n\n"
          "*SAGGAR_TARGET*\n\ta ceiling on the processor's features, as x86-64-v3\n\n"
+         "*SAGGAR_TREES*\n\ta directory for finished trees\n\n"
          "*SAGGAR_TRUST*\n\tdirectories, separated by colons, that are trusted whoever owns them\n\n"
          "*SAGGAR_WAIT*\n\tthe longest wait for another process that compiles the same, in seconds\n\n"
          "*SAGGAR_TRAIL*\n\ta directory for trails; set by run, warm and verify, and not by hand\n\n"

@@ -176,6 +176,15 @@ static int on_requirement(void *context, uint16_t kind, const uint8_t *payload, 
         put_line(r, "library", out_format("%s %s or newer", name, version));
         free(name);
         free(version);
+    } else if (kind == SG_REQUIRE_NEEDED && sg_value_tuple(&c) == 3) {
+        size_t size = 0;
+        char *name = text_member(&c);
+        const uint8_t *versions = sg_value_skip(&c, &size);
+        char *text = versions == NULL ? strdup("") : value_text(versions, size);
+        put_line(r, "library",
+                 out_format("%s %s%s", name, text, sg_value_int(&c) == 0 ? " (not checked)" : ""));
+        free(name);
+        free(text);
     }
     return 0;
 }

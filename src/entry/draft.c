@@ -268,6 +268,22 @@ int saggar_draft_require_library(saggar_draft *d, const char *name, const char *
     return pair(d, &d->requirements, SG_REQUIRE_LIBRARY, name, version);
 }
 
+bool sg_draft_requires(const saggar_draft *d, uint16_t kind) {
+    size_t i = 0;
+    while (i < d->requirements.count && d->requirements.items[i].kind != kind) {
+        i++;
+    }
+    return i < d->requirements.count;
+}
+
+int sg_draft_needed(saggar_draft *d, const char *soname, char **versions, size_t n, bool must_be_found) {
+    begin(d);
+    text(d, soname);
+    encode_texts(d, versions, n);
+    saggar_encode_int(d->encoder, must_be_found);
+    return add_record(d, &d->requirements, SG_REQUIRE_NEEDED);
+}
+
 int saggar_draft_depend_distribution(saggar_draft *d, const char *name, const char *version) {
     return pair(d, &d->dependencies, SG_DEPEND_DISTRIBUTION, name, version);
 }

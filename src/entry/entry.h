@@ -28,7 +28,8 @@ enum sg_requirement_kind {
     SG_REQUIRE_ARCH = 0x8001,
     SG_REQUIRE_FEATURES = 0x8002,
     SG_REQUIRE_SYMBOLS = 0x8003,
-    SG_REQUIRE_LIBRARY = 0x8004
+    SG_REQUIRE_LIBRARY = 0x8004,
+    SG_REQUIRE_NEEDED = 0x8005
 };
 
 enum sg_dependency_kind {
@@ -122,6 +123,14 @@ int sg_entry_encode(const uint8_t key[32], const struct sg_raw_section *sections
                     struct sg_buf *out, uint8_t identity[32]);
 /** The same entry with codec 0 throughout (for images). */
 int sg_entry_decompress(const struct sg_entry_view *v, struct sg_buf *out);
+
+/** True if the draft has a requirement of the kind. */
+bool sg_draft_requires(const saggar_draft *d, uint16_t kind);
+/**
+ * Adds a needed library: its soname, the versions of it that are needed (sorted in place), and whether it must be found
+ * where the entry is used.
+ */
+int sg_draft_needed(saggar_draft *d, const char *soname, char **versions, size_t n, bool must_be_found);
 
 /** Draft internals that the store needs: the core and the annex bytes to write after it. */
 int sg_draft_build(saggar_draft *d, bool compress, struct sg_buf *core, struct sg_buf *annex, uint8_t key[32],

@@ -79,8 +79,8 @@ static bool digest_of(struct sg_cursor *c, const char *wanted) {
 }
 
 /*
- * Reads the members that `shape` names: t text, p path, n integer of 0 and more, v provenance, b 32 bytes, F,
- * V and C digest of a file, value or code, l ascending texts, g group.
+ * Reads the members that `shape` names: t text, p path, n integer of 0 and more, o 0 or 1, v provenance, b 32
+ * bytes, F, V and C digest of a file, value or code, l ascending texts, g group.
  */
 static int shaped(const uint8_t *payload, size_t n, const char *shape) {
     struct sg_cursor c;
@@ -102,6 +102,10 @@ static int shaped(const uint8_t *payload, size_t n, const char *shape) {
             break;
         case 'n':
             good = sg_value_int(&c) >= 0;
+            break;
+        case 'o':
+            number = sg_value_int(&c);
+            good = number == 0 || number == 1;
             break;
         case 'v':
             number = sg_value_int(&c);
@@ -159,8 +163,10 @@ static int requirement_shape(uint16_t kind, const uint8_t *payload, size_t n) {
         return shaped(payload, n, "vbl");
     case SG_REQUIRE_SYMBOLS:
         return symbols_shape(payload, n);
+    case SG_REQUIRE_NEEDED:
+        return shaped(payload, n, "tlo");
     default:
-        return unknown_kind(kind, SG_REQUIRE_LIBRARY);
+        return unknown_kind(kind, SG_REQUIRE_NEEDED);
     }
 }
 
@@ -200,8 +206,7 @@ static int check_record(void *context, uint16_t kind, const uint8_t *payload, si
     if (w->last != NULL) {
         unsigned a = sg_kind_order(w->last_kind), b = sg_kind_order(kind);
         if (a > b || (a == b && sg_value_compare(w->last, w->last_size, payload, n) >= 0) ||
-            (a == b && w->requirements && kind != SG_REQUIRE_LIBRARY &&
-             b <= sg_kind_order(SG_REQUIRE_SYMBOLS))) {
+            (a == b && w->requirements && b <= sg_kind_order(SG_REQUIRE_SYMBOLS))) {
             return SAGGAR_ECORRUPT;
         }
     }

@@ -342,6 +342,23 @@ def test_gc(saggar):
     assert "removed 0 entries" in saggar("gc").out
 
 
+def test_gc_of_trees(saggar):
+    saggar.make(line("many", count=1))
+    trees = saggar.store / "v1/trees"
+    for i in range(3):
+        (trees / (f"{i}" * 64)).mkdir(parents=True)
+        (trees / (f"{i}" * 64) / "file").write_text("x" * 1000)
+        os.utime(trees / (f"{i}" * 64), (1700000000 + i, 1700000000 + i))
+    (trees / "note").write_text("mine")
+    trees.chmod(0o700)
+    assert "would remove 3 finished trees" in saggar("gc", "--max-age", "1d", "--dry-run").out and len(list(trees.iterdir())) == 4
+    stats = saggar("gc", "--max-size", "2000", "--json").json
+    assert (stats["trees"], stats["trees_bytes"], stats["removed_trees"], stats["removed_trees_bytes"]) == (3, 3000, 1, 1000)
+    assert {path.name for path in trees.iterdir()} == {"1" * 64, "2" * 64, "note"}
+    assert "removed 2 finished trees (2.0 kB)" in saggar("gc", "--max-age", "1d").out or not list(trees.glob("[12]*"))
+    assert [path.name for path in trees.iterdir()] == ["note"]
+
+
 def test_gc_only_touches_stores(saggar):
     folder = saggar.home / "precious"
     folder.mkdir()

@@ -51,22 +51,27 @@ static int verdict(int (*check)(const uint8_t *, size_t), const struct rec *r, s
 #define FEATURES TUPLE("\3") INT("\1") BITS TUPLE("\0")
 #define SYMBOLS TUPLE("\2") TEXT("\1", "a") TEXT("\2", "ab")
 #define LIB_A TUPLE("\2") TEXT("\1", "A") TEXT("\1", "1")
+#define NEEDED_A TUPLE("\3") TEXT("\1", "A") TUPLE("\2") TEXT("\1", "a") TEXT("\2", "ab") INT("\0")
+#define NEEDED_B TUPLE("\3") TEXT("\1", "B") TUPLE("\0") INT("\1")
 #define LIB_B TUPLE("\2") TEXT("\1", "B") TEXT("\1", "1")
 
 static void requirements(void **state) {
     (void)state;
     assert_int_equal(verdict(sg_requirements_check, NULL, 0), SAGGAR_OK);
     assert_int_equal(REQ(REC(0x8001, ARCH), REC(0x8002, FEATURES), REC(0x8003, SYMBOLS), REC(0x8004, LIB_A),
-                         REC(0x8004, LIB_B), REC(0x0005, "\0")),
+                         REC(0x8004, LIB_B), REC(0x8005, NEEDED_A), REC(0x8005, NEEDED_B), REC(0x0006, "\0")),
                      SAGGAR_OK);
-    assert_int_equal(REQ(REC(0x8005, "\0")), SAGGAR_EUNKNOWN);
+    assert_int_equal(REQ(REC(0x8006, "\0")), SAGGAR_EUNKNOWN);
+    assert_int_equal(REQ(REC(0x0005, NEEDED_A)), SAGGAR_ECORRUPT);
+    assert_int_equal(REQ(REC(0x8005, TUPLE("\3") TEXT("\1", "A") TUPLE("\0") INT("\2"))), SAGGAR_ECORRUPT);
+    assert_int_equal(REQ(REC(0x8005, TUPLE("\2") TEXT("\1", "A") TUPLE("\0"))), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x0001, ARCH)), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x0004, LIB_A)), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x0000, "\0")), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x8004, LIB_B), REC(0x8004, LIB_A)), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x8004, LIB_A), REC(0x8004, LIB_A)), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x8002, FEATURES), REC(0x8001, ARCH)), SAGGAR_ECORRUPT);
-    assert_int_equal(REQ(REC(0x0006, "\0"), REC(0x0005, "\0")), SAGGAR_ECORRUPT);
+    assert_int_equal(REQ(REC(0x0007, "\0"), REC(0x0006, "\0")), SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x8001, ARCH), REC(0x8001, TUPLE("\2") TEXT("\3", "any") TEXT("\3", "xyz"))),
                      SAGGAR_ECORRUPT);
     assert_int_equal(REQ(REC(0x8003, TUPLE("\0")), REC(0x8003, SYMBOLS)), SAGGAR_ECORRUPT);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import tree
 import writer as w
 from writer import Core, Image, Row
 
@@ -75,6 +76,23 @@ def many(count: int = 700) -> Image:
     return Image(entries)
 
 
+NODES = [
+    tree.directory(0, "lib"),
+    tree.file(1, "code.so", b"not an object", executable=True),
+    tree.link(1, "code.so.1", "code.so"),
+    tree.directory(1, "empty"),
+    tree.file(1, "none", b""),
+    tree.link(1, "up", "../run"),
+    tree.file(0, "lib-x", b"between"),
+    tree.file(0, "run", b"#!", executable=True),
+]
+
+
+def with_tree() -> Core:
+    needs = [(0x8005, ("libx.so.1", ("A_1", "B_2"), 1)), (0x8005, ("liby.so", (), 0))]
+    return w.core(w.recipe("tree"), requirements=w.records(*needs), parts={"tree": tree.pack(NODES)})
+
+
 GOLDEN = {
     "empty.saggar": lambda: Image([]),
     "full.entry": full,
@@ -82,4 +100,5 @@ GOLDEN = {
     "many.saggar": many,
     "smallest.entry": w.core,
     "some.saggar": some,
+    "tree.entry": with_tree,
 }

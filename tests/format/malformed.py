@@ -168,7 +168,7 @@ def forged_contents() -> Iterator[Named]:
     for i, kind in ((0, 1), (1, 2), (2, 3), (3, 4)):
         yield f"requirement {kind} without its bit", of([(kind, REQUIREMENTS[i][1])])
         yield f"dependency {kind} without its bit", of(dependencies=[(kind, DEPENDENCIES[i][1])])
-    yield "requirement to be understood", of([(0x8005, None)])
+    yield "requirement to be understood", of([(0x8006, None)])
     yield "dependency to be understood", of(dependencies=[(0x8006, None)])
     for name, payload in (("no value", b"\xff"), ("nothing", b""), ("too deep", b"\x09\1\0\0\0" * 128 + b"\x09\0\0\0\0")):
         yield f"skipped requirement: {name}", of([(0x0077, w.Encoded(payload))])
@@ -186,6 +186,7 @@ def forged_contents() -> Iterator[Named]:
             (2**70, bytes(32), ()), (-1, bytes(32), ())],
         3: [None, "a", ["a"], ("b", "a"), ("a", "a"), (1,), ("aa", "a"), ("\U0001f3fa", "\ud800")],
         4: [None, ("a",), ("a", 1), ("a", "b", "c")],
+        5: [None, ("a", ()), ("a", (), 2), ("a", (), True), (1, (), 1), ("a", ("b", "a"), 1), ("a", (1,), 1), ("a", "b", 1)],
     }.items():  # fmt: skip
         for payload in payloads:
             yield f"requirement {number}: {payload!r}", of([(0x8000 | number, payload)])

@@ -182,7 +182,7 @@ DTYPE = (
 FILE, VALUE, CODE = (lambda v, what=what: fits(v, "digest") and v.items[0] == what for what in ("file", "value", "code"))
 HASH, GROUP = lambda v: type(v) is bytes and len(v) == 32, (str, str, str)  # noqa: E731
 PATH = lambda v: type(v) is str and "\0" not in v and not {"", ".", ".."} & set(v.split("/"))  # noqa: E731
-REQUIREMENTS = {1: (str, str), 2: (lambda v: type(v) is int and 1 <= v <= 3, HASH, ascending), 3: ascending, 4: (str, str)}
+REQUIREMENTS = {1: (str, str), 2: (lambda v: type(v) is int and 1 <= v <= 3, HASH, ascending), 3: ascending, 4: (str, str), 5: (str, ascending, lambda v: v in (0, 1) and type(v) is int)}
 DEPENDENCIES = {1: (str, PATH, SIZE, FILE), 2: (str, str), 3: (str, str, VALUE), 4: (str, str, CODE), 5: (GROUP, HASH)}
 SECTIONS = {1: 0x8001, 2: 0x0002, 3: 0x8003, 4: 0x8004, 5: 0x0005}
 

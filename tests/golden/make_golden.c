@@ -6,13 +6,17 @@
  * Nothing in them comes from the clock, the host or the environment, so their SHA-256 is in SHA256SUMS. A
  * change of a sum is a change of the format. One function for each file; the table at the end names them.
  */
+#include <fcntl.h>
 #include <saggar/saggar.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "entry/entry.h"
+#include "tree/tree.h"
 
 #define NEED(x)                                                                                              \
     do {                                                                                                     \
@@ -192,6 +196,31 @@ static void later_minor(struct sg_buf *out) {
     sg_buf_free(&plain);
 }
 
+static void make_file(const char *name, const char *text, mode_t mode) {
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    NEED(fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchmod(fd, mode) != 0 ||
+         close(fd) != 0);
+}
+
+/* Every kind of node, and a needed library of each way. */
+static void with_tree(struct sg_buf *out) {
+    char folder[] = "/tmp/saggar-golden-XXXXXX", *versions[] = {(char[]){"B_2"}, (char[]){"A_1"}};
+    char here[4096];
+    NEED(getcwd(here, sizeof here) == NULL || mkdtemp(folder) == NULL || chdir(folder) != 0);
+    NEED(mkdir("lib", 0750) != 0 || mkdir("lib/empty", 0700) != 0);
+    make_file("lib/code.so", "not an object", 0755);
+    make_file("lib/none", "", 0600);
+    make_file("lib-x", "between", 0640);
+    NEED(symlink("code.so", "lib/code.so.1") != 0 || symlink("../run", "lib/up") != 0);
+    make_file("run", "#!", 0711);
+    saggar_draft *d = draft("tree", NULL);
+    NEED(saggar_draft_tree(d, folder, NULL));
+    NEED(sg_draft_needed(d, "libx.so.1", versions, 2, true));
+    NEED(sg_draft_needed(d, "liby.so", NULL, 0, false));
+    put(out, d);
+    NEED(chdir(here) != 0 || !sg_tree_remove(AT_FDCWD, folder));
+}
+
 static void add_entry(saggar_image_writer *w, saggar_draft *d) {
     struct sg_buf core;
     sg_buf_init(&core, SIZE_MAX / 2);
@@ -262,6 +291,7 @@ static const struct {
     {"smallest.entry", smallest},
     {"full.entry", full},
     {"later-minor.entry", later_minor},
+    {"tree.entry", with_tree},
 };
 
 int main(int argc, char **argv) {

@@ -122,13 +122,8 @@ static PyObject *cache_tiers(PyObject *object, PyObject *unused) {
 
 /* ---- find, and the resolver's questions ---- */
 
-struct asking {
-    PyObject *resolver;
-    PyThreadState *thread; /**< set while the interpreter's lock is released */
-};
-
 /** Calls a method of the resolver; NULL, without an exception, for anything but an answer. Steals `args`. */
-static PyObject *ask(struct asking *a, const char *name, PyObject *args) {
+static PyObject *ask(struct ext_asking *a, const char *name, PyObject *args) {
     PyObject *method = args == NULL ? NULL : PyObject_GetAttrString(a->resolver, name);
     PyObject *answer = method == NULL ? NULL : PyObject_CallObject(method, args);
     Py_XDECREF(method);
@@ -139,33 +134,33 @@ static PyObject *ask(struct asking *a, const char *name, PyObject *args) {
     return answer;
 }
 
-static void lock(struct asking *a) {
+void ext_asking_lock(struct ext_asking *a) {
     if (a->thread != NULL) {
         PyEval_RestoreThread(a->thread);
     }
 }
 
-static void unlock(struct asking *a) {
+void ext_asking_unlock(struct ext_asking *a) {
     if (a->thread != NULL) {
         a->thread = PyEval_SaveThread();
     }
 }
 
 static int ask_digest(void *context, bool code, const char *resolver, const char *name, uint8_t digest[32]) {
-    struct asking *a = context;
-    lock(a);
+    struct ext_asking *a = context;
+    ext_asking_lock(a);
     PyObject *answer = ask(a, "digest", Py_BuildValue("(Oss)", code ? Py_True : Py_False, resolver, name));
     bool known = answer != NULL && PyBytes_Check(answer) && PyBytes_GET_SIZE(answer) == 32;
     if (known) {
         memcpy(digest, PyBytes_AS_STRING(answer), 32);
     }
     Py_XDECREF(answer);
-    unlock(a);
+    ext_asking_unlock(a);
     return known ? 0 : -1;
 }
 
-static int ask_text(struct asking *a, const char *method, const char *name, char *out, size_t n) {
-    lock(a);
+static int ask_text(struct ext_asking *a, const char *method, const char *name, char *out, size_t n) {
+    ext_asking_lock(a);
     PyObject *answer = ask(a, method, Py_BuildValue("(s)", name));
     Py_ssize_t size = 0;
     const char *text =
@@ -176,7 +171,7 @@ static int ask_text(struct asking *a, const char *method, const char *name, char
     }
     PyErr_Clear();
     Py_XDECREF(answer);
-    unlock(a);
+    ext_asking_unlock(a);
     return known ? 0 : -1;
 }
 
@@ -189,29 +184,34 @@ static int ask_root(void *context, const char *root, char *path, size_t n) {
 }
 
 static bool ask_symbol(void *context, const char *name) {
-    struct asking *a = context;
-    lock(a);
+    struct ext_asking *a = context;
+    ext_asking_lock(a);
     PyObject *answer = ask(a, "symbol", Py_BuildValue("(s)", name));
     int known = answer == NULL ? 0 : PyObject_IsTrue(answer);
     PyErr_Clear();
     Py_XDECREF(answer);
-    unlock(a);
+    ext_asking_unlock(a);
     return known > 0;
+}
+
+saggar_resolver ext_asking_resolver(struct ext_asking *a) {
+    saggar_resolver asked = {a, ask_digest, ask_distribution, ask_root, NULL};
+    if (PyObject_HasAttrString(a->resolver, "symbol")) {
+        asked.symbol = ask_symbol;
+    }
+    return asked;
 }
 
 static PyObject *find_with(CacheObject *self, saggar_cache *cache, const uint8_t *key, PyObject *resolver) {
     ext_state *state = ext_state_of_type(Py_TYPE(self));
-    struct asking a = {.resolver = resolver};
-    saggar_resolver asked = {&a, ask_digest, ask_distribution, ask_root, NULL};
+    struct ext_asking a = {.resolver = resolver};
+    saggar_resolver asked = ext_asking_resolver(&a);
     saggar_entry *entry = NULL;
     saggar_reason reason = SAGGAR_REASON_NONE;
     char detail[SAGGAR_DETAIL_SIZE] = "";
-    if (resolver != Py_None && PyObject_HasAttrString(resolver, "symbol")) {
-        asked.symbol = ask_symbol;
-    }
     a.thread = self->blocks ? PyEval_SaveThread() : NULL;
     int err = saggar_cache_find(cache, key, resolver == Py_None ? NULL : &asked, &entry, &reason, detail);
-    lock(&a);
+    ext_asking_lock(&a);
     if (err != SAGGAR_OK) {
         return ext_raise(state, err, NULL);
     }
@@ -315,6 +315,9 @@ static PyMethodDef cache_methods[] = {
      "publish(recipe, *, group, parts, arch='host', features=None, symbols=[], dependencies=[], "
      "seconds=None)\n--\n\n"
      "Stores an entry and returns its identity."},
+    {"get_or_build", (PyCFunction)(void (*)(void))ext_cache_get_or_build, METH_VARARGS | METH_KEYWORDS,
+     "get_or_build(recipe, build, *, group, resolver=None, wait_ms=None)\n--\n\n"
+     "(Tree, facts) of a directory tree that is built once among all processes that see the store."},
     {"tiers", cache_tiers, METH_NOARGS, "tiers()\n--\n\nThe tiers in search order."},
     {"close", cache_close, METH_NOARGS, "close()\n--\n\nCloses the cache; entries that are held stay valid."},
     {NULL, NULL, 0, NULL},

@@ -58,18 +58,26 @@ static void entry_dealloc(PyObject *object) {
     free_object(object);
 }
 
-static PyObject *lend(EntryObject *self, saggar_view view) {
-    ext_state *state = ext_state_of_type(Py_TYPE(self));
+PyObject *ext_lend(ext_state *state, saggar_view view, PyObject *keep) {
     LeaseObject *lease = (LeaseObject *)state->lease->tp_alloc(state->lease, 0);
     if (lease == NULL) {
         saggar_view_release(&view);
         return NULL;
     }
     lease->view = view;
-    lease->entry = Py_NewRef(self);
+    lease->entry = Py_XNewRef(keep);
     PyObject *memory = PyMemoryView_FromObject((PyObject *)lease);
     Py_DECREF(lease);
     return memory;
+}
+
+static PyObject *lend(EntryObject *self, saggar_view view) {
+    return ext_lend(ext_state_of_type(Py_TYPE(self)), view, (PyObject *)self);
+}
+
+static PyObject *entry_tree(PyObject *object, PyObject *unused) {
+    (void)unused;
+    return ext_tree_of_entry(ext_state_of_type(Py_TYPE(object)), ((EntryObject *)object)->entry);
 }
 
 static PyObject *entry_part(PyObject *object, PyObject *name) {
@@ -139,12 +147,27 @@ static PyObject *entry_dependencies(PyObject *self, PyObject *unused) {
     return PyErr_Occurred() ? NULL : ext_raise(ext_state_of_type(Py_TYPE(self)), err, "dependencies");
 }
 
+static PyObject *entry_tree_file(PyObject *object, PyObject *path) {
+    const char *text = ext_text(path, "a path in a tree");
+    int fd;
+    if (text == NULL) {
+        return NULL;
+    }
+    int err = saggar_entry_tree_file(((EntryObject *)object)->entry, text, &fd);
+    return err == SAGGAR_OK ? PyLong_FromLong(fd) : ext_raise(ext_state_of_type(Py_TYPE(object)), err, text);
+}
+
 static PyMethodDef entry_methods[] = {
     {"part", entry_part, METH_O,
      "part(name, /)\n--\n\nA part's verified bytes, or None if there is no such part."},
     {"recipe", entry_recipe, METH_NOARGS, "recipe()\n--\n\nThe recipe's verified bytes."},
     {"dependencies", entry_dependencies, METH_NOARGS,
      "dependencies()\n--\n\nA list of tuples, as publish() takes them."},
+    {"tree", entry_tree, METH_NOARGS,
+     "tree()\n--\n\nThe entry's tree, placed: a Tree, or None if it has none."},
+    {"tree_file", entry_tree_file, METH_O,
+     "tree_file(path, /)\n--\n\nA descriptor of one file of the tree in sealed memory; the caller closes "
+     "it."},
     {"reject", entry_reject, METH_NOARGS, "reject()\n--\n\nSets the entry aside for this process."},
     {NULL, NULL, 0, NULL},
 };

@@ -15,7 +15,7 @@ typedef struct ext_state {
     PyObject *error;       /**< SaggarError */
     PyObject *uncacheable; /**< Uncacheable */
     PyTypeObject *record, *map, *digest, *raw;
-    PyTypeObject *cache, *entry, *claim, *lease;
+    PyTypeObject *cache, *entry, *claim, *lease, *mapping, *tree;
 } ext_state;
 
 extern struct PyModuleDef ext_module;
@@ -122,6 +122,16 @@ typedef struct {
     bool blocks;                       /**< a lookup may read a store */
 } CacheObject;
 
+/** A resolver whose questions go to a Python object, also while the interpreter's lock is released. */
+struct ext_asking {
+    PyObject *resolver;
+    PyThreadState *thread; /**< set while the interpreter's lock is released */
+};
+saggar_resolver ext_asking_resolver(struct ext_asking *asking);
+/** Takes the interpreter's lock if it is released, and gives it back. */
+void ext_asking_lock(struct ext_asking *asking);
+void ext_asking_unlock(struct ext_asking *asking);
+
 int ext_cache_add(PyObject *module, ext_state *state);
 int ext_entry_add(PyObject *module, ext_state *state);
 
@@ -134,5 +144,21 @@ PyObject *ext_entry_new(ext_state *state, saggar_entry *entry);
 PyObject *ext_claim_new(ext_state *state, saggar_claim *claim, saggar_claim_outcome outcome, double waited);
 
 PyObject *ext_cache_publish(PyObject *self, PyObject *args, PyObject *names);
+
+/* ---- mappings and trees (mapping.c, tree.c) ---- */
+
+int ext_mapping_add(PyObject *module, ext_state *state);
+int ext_tree_add(PyObject *module, ext_state *state);
+PyObject *ext_cache_get_or_build(PyObject *self, PyObject *args, PyObject *names);
+/** Entry.tree(). */
+PyObject *ext_tree_of_entry(ext_state *state, saggar_entry *entry);
+/** A read-only memoryview over a view, which it takes over; `keep` (may be NULL) is kept alive. */
+PyObject *ext_lend(ext_state *state, saggar_view view, PyObject *keep);
+/** The features of a target, as publish() takes them: 0, or -1 with an exception. */
+int ext_add_features(ext_state *state, saggar_draft *draft, saggar_arch arch, const char *cpu,
+                     const char *features);
+int ext_add_parts(ext_state *state, saggar_draft *draft, PyObject *parts);
+/** Adds one row of dependencies to a draft, as publish() takes them: 0, or -1 with an exception. */
+int ext_add_dependency(ext_state *state, saggar_draft *draft, PyObject *row);
 
 #endif

@@ -181,13 +181,15 @@ static int module_exec(PyObject *module) {
         }
     }
     return ext_types_add(module, state) < 0 || ext_cache_add(module, state) < 0 ||
-                   ext_entry_add(module, state) < 0
+                   ext_entry_add(module, state) < 0 || ext_mapping_add(module, state) < 0 ||
+                   ext_tree_add(module, state) < 0
                ? -1
                : 0;
 }
 
 #define EACH_MEMBER(X)                                                                                       \
-    X(error) X(uncacheable) X(record) X(map) X(digest) X(raw) X(cache) X(entry) X(claim) X(lease)
+    X(error)                                                                                                 \
+    X(uncacheable) X(record) X(map) X(digest) X(raw) X(cache) X(entry) X(claim) X(lease) X(mapping) X(tree)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     ext_state *state = ext_state_of_module(module);

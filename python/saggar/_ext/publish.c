@@ -28,7 +28,7 @@ static int add_part(ext_state *state, saggar_draft *draft, PyObject *name, PyObj
 }
 
 /** Both are held meanwhile: asking for a buffer may run Python code, which may change the dict. */
-static int add_parts(ext_state *state, saggar_draft *draft, PyObject *parts) {
+int ext_add_parts(ext_state *state, saggar_draft *draft, PyObject *parts) {
     PyObject *name, *bytes;
     Py_ssize_t next = 0;
     int result = 0;
@@ -61,8 +61,8 @@ static int arch_of(const char *name, saggar_arch *arch) {
     return -1;
 }
 
-static int add_features(ext_state *state, saggar_draft *draft, saggar_arch arch, const char *cpu,
-                        const char *features) {
+int ext_add_features(ext_state *state, saggar_draft *draft, saggar_arch arch, const char *cpu,
+                     const char *features) {
     saggar_features set;
     char *unknown = NULL;
     if (check(state, saggar_features_parse(arch, cpu, features, &set, &unknown), cpu) < 0) {
@@ -76,7 +76,7 @@ static int add_features(ext_state *state, saggar_draft *draft, saggar_arch arch,
 }
 
 /** ("file", root, path, size, sha256) and so on: one row of docs/FORMAT.md section 4.3. */
-static int add_dependency(ext_state *state, saggar_draft *draft, PyObject *row) {
+int ext_add_dependency(ext_state *state, saggar_draft *draft, PyObject *row) {
     const char *kind, *first, *second;
     PyObject *bytes = NULL;
     unsigned long long size;
@@ -154,7 +154,7 @@ static int fill(ext_state *state, saggar_draft *draft, const struct arguments *a
             return -1;
         }
     }
-    if (a->cpu != NULL && add_features(state, draft, arch, a->cpu, a->features) < 0) {
+    if (a->cpu != NULL && ext_add_features(state, draft, arch, a->cpu, a->features) < 0) {
         return -1;
     }
     if (a->seconds != Py_None) {
@@ -163,9 +163,10 @@ static int fill(ext_state *state, saggar_draft *draft, const struct arguments *a
             return -1;
         }
     }
-    return add_parts(state, draft, a->parts) < 0 ||
+    return ext_add_parts(state, draft, a->parts) < 0 ||
                    (a->symbols != NULL && add_each(state, draft, a->symbols, add_symbol) < 0) ||
-                   (a->dependencies != NULL && add_each(state, draft, a->dependencies, add_dependency) < 0)
+                   (a->dependencies != NULL &&
+                    add_each(state, draft, a->dependencies, ext_add_dependency) < 0)
                ? -1
                : 0;
 }

@@ -1,0 +1,194 @@
+/*
+ * Where trees lie, and directories to work in. Each directory is judged by the ownership rule before anything
+ * in it is used; a place from which nothing may be run, or that cannot be written, is passed over.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "cache/cache.h"
+#include "tree/tree.h"
+#include "trust/trust.h"
+
+enum { MINUTE = 60 };
+
+/* ---- The places ---- */
+
+static int add(struct sg_places *p, const char *base, const char *tail) {
+    if (base == NULL || base[0] != '/')
+        return SAGGAR_OK;
+    if (asprintf(&p->paths[p->n], "%s%s", base, tail) < 0)
+        return SAGGAR_ENOMEM;
+    p->n++;
+    return SAGGAR_OK;
+}
+
+/* Of a store that is not there yet: what it will be made in. */
+static bool on_network(const char *path) {
+    char at[SG_STORE_PATH];
+    int fd;
+    snprintf(at, sizeof at, "%s", path);
+    while ((fd = open(at[0] == '\0' ? "/" : at, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && at[0] != '\0') {
+        char *slash = strrchr(at, '/');
+        *(slash != NULL ? slash : at) = '\0';
+    }
+    bool network = fd >= 0 && sg_fs_is_network(fd);
+    if (fd >= 0)
+        close(fd);
+    return network;
+}
+
+static int add_store(struct sg_places *p, const struct sg_store *store) {
+    unsigned at = p->n;
+    int err = add(p, store->root, "/v1/trees");
+    if (p->n > at) {
+        p->store = (struct sg_tier *)(uintptr_t)store;
+        p->in_store = at;
+    }
+    return err;
+}
+
+static int add_home(struct sg_places *p) {
+    const char *cache = secure_getenv("XDG_CACHE_HOME");
+    if (cache != NULL && cache[0] == '/')
+        return add(p, cache, "/saggar/v1/trees");
+    return sg_home_is_foreign() ? SAGGAR_OK : add(p, secure_getenv("HOME"), "/.cache/saggar/v1/trees");
+}
+
+int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
+    const struct sg_store *store = cache->read_only ? NULL : (const struct sg_store *)cache->stack.store;
+    const char *named = secure_getenv("SAGGAR_TREES");
+    *out = (struct sg_places){.n = 0};
+    if (named != NULL && named[0] == '/')
+        return add(out, named, "");
+    bool local = store != NULL && !on_network(sg_store_root(store));
+    int err = local ? add_store(out, store) : SAGGAR_OK;
+    if (err == SAGGAR_OK)
+        err = add(out, secure_getenv("XDG_RUNTIME_DIR"), "/saggar/trees");
+    if (err == SAGGAR_OK && !local && store != NULL)
+        err = add_store(out, store);
+    if (err == SAGGAR_OK && store == NULL)
+        err = add_home(out);
+    return err;
+}
+
+void sg_places_free(struct sg_places *places) {
+    for (unsigned i = 0; i < places->n; i++)
+        free(places->paths[i]);
+    places->n = 0;
+}
+
+static int check(const char *path) {
+    struct sg_trust_verdict verdict;
+    int err = sg_trust_check(path, NULL, &verdict);
+    return (err == SAGGAR_OK || err == SAGGAR_ENOTFOUND) && !verdict.trusted ? SAGGAR_EUNTRUSTED : err;
+}
+
+int sg_place_open(const struct sg_places *places, unsigned i, int *fd) {
+    const char *path = places->paths[i];
+    struct statvfs fs;
+    int err = check(path);
+    if (err == SAGGAR_ENOTFOUND) {
+        err = places->store != NULL && places->in_store == i ? sg_store_make(places->store) : SAGGAR_OK;
+        if (err == SAGGAR_OK)
+            err = sg_make_dirs(path, 0700);
+        if (err == SAGGAR_OK)
+            err = check(path);
+    }
+    if (err != SAGGAR_OK)
+        return err;
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0)
+        return sg_err_from_errno(errno);
+    if (fstatvfs(*fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0) {
+        close(*fd);
+        return SAGGAR_EUNSUPPORTED;
+    }
+    return SAGGAR_OK;
+}
+
+/* ---- Work ---- */
+
+/* A new directory with "tree" in it. */
+static int make_work(int dirfd, const char *path, const char *prefix, struct sg_work *out) {
+    char name[SG_TEMP_NAME_MAX];
+    int err = sg_temp_name(name, prefix);
+    if (err == SAGGAR_OK && asprintf(&out->path, "%s/%s", path, name) < 0)
+        err = SAGGAR_ENOMEM, out->path = NULL;
+    if (err == SAGGAR_OK && asprintf(&out->tree, "%s/tree", out->path) < 0)
+        err = SAGGAR_ENOMEM, out->tree = NULL;
+    if (err != SAGGAR_OK || mkdirat(dirfd, name, 0700) != 0) {
+        err = err != SAGGAR_OK ? err : sg_err_from_errno(errno);
+        free(out->path);
+        free(out->tree);
+        *out = (struct sg_work){NULL, NULL, -1};
+        return err;
+    }
+    out->lock = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (out->lock < 0 || (flock(out->lock, LOCK_SH | LOCK_NB), mkdirat(out->lock, "tree", 0700)) != 0) {
+        err = sg_err_from_errno(errno);
+        sg_work_close(out);
+    }
+    return err;
+}
+
+/* In a directory where everybody may make files; what it makes belongs to nobody else. */
+static int work_in_public(const char *base, struct sg_work *out) {
+    struct sg_tree_swept swept;
+    struct statvfs fs;
+    int fd = base == NULL || base[0] != '/' ? -1 : open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return SAGGAR_ENOTFOUND;
+    int err = fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0 ? SAGGAR_EUNSUPPORTED : SAGGAR_OK;
+    if (err == SAGGAR_OK)
+        err = make_work(fd, base, SG_TREE_PRIVATE, out);
+    if (err == SAGGAR_OK) {
+        sg_tree_sweep(fd, SG_TREE_PRIVATE, MINUTE, false, &swept);
+        err = check(out->path);
+        if (err != SAGGAR_OK)
+            sg_work_close(out);
+    }
+    close(fd);
+    return err;
+}
+
+int sg_work_open(const struct sg_places *places, struct sg_work *out) {
+    const char *bases[] = {secure_getenv("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"};
+    struct sg_tree_swept swept;
+    int first = SAGGAR_OK;
+    *out = (struct sg_work){NULL, NULL, -1};
+    for (unsigned i = 0; i < places->n + sizeof bases / sizeof bases[0]; i++) {
+        int fd, err;
+        if (i < places->n) {
+            err = sg_place_open(places, i, &fd);
+            if (err == SAGGAR_OK) {
+                err = make_work(fd, places->paths[i], SG_TREE_TEMP, out);
+                if (err == SAGGAR_OK)
+                    sg_tree_sweep(fd, SG_TREE_TEMP, MINUTE, false, &swept);
+                close(fd);
+            }
+        } else {
+            err = work_in_public(bases[i - places->n], out);
+        }
+        if (err == SAGGAR_OK || err == SAGGAR_ENOMEM)
+            return err;
+        first = first == SAGGAR_OK ? err : first;
+    }
+    return first;
+}
+
+void sg_work_close(struct sg_work *work) {
+    if (work->path != NULL)
+        (void)sg_tree_remove(AT_FDCWD, work->path);
+    if (work->lock >= 0)
+        close(work->lock);
+    free(work->path);
+    free(work->tree);
+    *work = (struct sg_work){NULL, NULL, -1};
+}
