@@ -39,6 +39,7 @@ int julia_open(const struct julia_options *o, const char *project, struct sg_wor
         .n_fallback = others.n,
         .info = o->info,
         .target = o->target,
+        .images = o->images,
         .here = o->here,
     };
     *w = (struct sg_world){0};

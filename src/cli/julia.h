@@ -9,7 +9,7 @@
 /* The options of check and why; the sub-command's table begins with them. */
 struct julia_options {
     struct cli_list depots;
-    const char *info, *target;
+    const char *info, *target, *images;
     bool here, json;
 };
 
@@ -19,8 +19,8 @@ struct julia_options {
      "DIR",                                                                                                  \
      CLI_LIST,                                                                                               \
      &(o).depots,                                                                                            \
-     "a depot, in the order of Julia's depot path; may be given "                                            \
-     "more than once (default: those of the --julia-info, else JULIA_DEPOT_PATH, else ~/.julia)"},           \
+     "a depot, in the order of Julia's depot path; may be given more than once (default: those of the "      \
+     "--julia-info, else JULIA_DEPOT_PATH, else ~/.julia)"},                                                 \
         {0,        "julia-info", "FILE",                                                                     \
          CLI_TEXT, &(o).info,    "what the Julia is that would load the files, as JSON"},                    \
         {0,                                                                                                  \
@@ -28,12 +28,13 @@ struct julia_options {
          "CPU",                                                                                              \
          CLI_TEXT,                                                                                           \
          &(o).target,                                                                                        \
-         "for this processor, as x86-64-v3, instead of the one in the "                                      \
-         "--julia-info, or of this machine"},                                                                \
+         "for this processor, as x86-64-v3, instead of the one in the --julia-info, or of this machine"},    \
+        {0,           "pkgimages",                                                                           \
+         "MODE",      CLI_TEXT,                                                                              \
+         &(o).images, "as Julia's option: yes, no or existing, instead of what the --julia-info says"},      \
     {                                                                                                        \
         0, "here", NULL, CLI_FLAG, &(o).here,                                                                \
-            "Julia sees the project and the depots where they lie now, whatever "                            \
-            "the --julia-info says"                                                                          \
+            "Julia sees the project and the depots where they lie now, whatever the --julia-info says"       \
     }
 
 /* Opens the project and decides about its packages; a status of 0, or a refusal that was printed. In any case

@@ -49,6 +49,16 @@ static bool choose_cpu(struct sg_world *w, const char *target) {
     return true;
 }
 
+static bool choose_images(struct sg_world *w, const char *images) {
+    if (images == NULL)
+        return true;
+    bool yes = strcmp(images, "yes") == 0;
+    w->info.existing = strcmp(images, "existing") == 0;
+    w->info.flags = (uint8_t)((w->info.flags & ~1u) | yes);
+    return yes || w->info.existing || strcmp(images, "no") == 0 ||
+           sg_world_fail(w, "%s is none of yes, no and existing", images);
+}
+
 static const char *absolute(struct sg_world *w, const char *path) {
     char real[PATH_MAX];
     if (realpath(path, real) == NULL) {
@@ -102,7 +112,7 @@ bool sg_project_open(struct sg_world *w, const struct sg_project_options *o) {
         return sg_world_fail(w,
                              "this saggar was built without toml11 and nlohmann-json, which read projects");
     const char *file = project_file(w, o->project);
-    if (file == NULL || !read_info(w, o->info) || !choose_cpu(w, o->target))
+    if (file == NULL || !read_info(w, o->info) || !choose_cpu(w, o->target) || !choose_images(w, o->images))
         return false;
     if (w->info.project != NULL && !o->here) {
         const char *slash = strrchr(file, '/');

@@ -16,6 +16,7 @@ struct sg_project_options {
     size_t n_fallback;
     const char *info;   /* a file: see info.h */
     const char *target; /* instead of the processor in `info`: "x86-64-v3"; NULL: none */
+    const char *images; /* instead of what `info` says about machine code: "yes", "no", "existing"; NULL */
     bool here;          /* do not take paths of `info` for Julia's names of the project and the depots */
 };
 
