@@ -4,45 +4,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add(struct cli_list *list, const char *path) {
-    const char **slot = out_grow(&list->item, &list->n, sizeof *list->item);
-    *slot = path;
-}
-
 /* Julia's own rule, as far as it does not need to know where that Julia is installed: an empty part stands
  * for
- * ~/.julia (and for folders that only Julia knows). */
-static struct cli_list environment_depots(void) {
-    struct cli_list list = {0};
-    const char *text = getenv("JULIA_DEPOT_PATH"), *home = getenv("HOME");
-    char *user = out_format("%s/.julia", home != NULL ? home : "");
-    bool again = true;
-    for (const char *p = text != NULL ? text : ""; again; p += strcspn(p, ":") + 1) {
-        size_t n = strcspn(p, ":");
-        again = p[n] == ':';
-        if (n == 0 && list.n == 0 && home != NULL)
-            add(&list, user);
+ * ~/.julia (and for folders that only Julia knows). The list belongs to the world. */
+static const char **environment_depots(struct sg_world *w, size_t *n) {
+    const char *text = getenv("JULIA_DEPOT_PATH"), *home = getenv("HOME"), *p = text != NULL ? text : "";
+    const char **list = sg_arena_array(&w->arena, strlen(p) + 1, sizeof *list);
+    *n = 0;
+    for (bool again = list != NULL; again; p += strcspn(p, ":") + 1) {
+        size_t length = strcspn(p, ":");
+        again = p[length] == ':';
+        if (length == 0 && *n == 0 && home != NULL)
+            list[(*n)++] = sg_arena_format(&w->arena, "%s/.julia", home);
         else if (p[0] == '/')
-            add(&list, out_format("%.*s", (int)n, p));
+            list[(*n)++] = sg_arena_text(&w->arena, p, length);
     }
     return list;
 }
 
 int julia_open(const struct julia_options *o, const char *project, struct sg_world *w,
                struct sg_package **list, size_t *n) {
-    struct cli_list others = environment_depots();
+    *w = (struct sg_world){0};
+    size_t n_others;
+    const char **others = environment_depots(w, &n_others);
     struct sg_project_options options = {
         .project = project,
         .depots = o->depots.item,
         .n_depots = o->depots.n,
-        .fallback = others.item,
-        .n_fallback = others.n,
+        .fallback = others,
+        .n_fallback = n_others,
         .info = o->info,
         .target = o->target,
         .images = o->images,
         .here = o->here,
     };
-    *w = (struct sg_world){0};
     if (o->info == NULL)
         return cli_fail("which Julia? describe it with --julia-info FILE; docs/julia.md says how");
     if (!sg_project_open(w, &options) || !sg_project_packages(w, list, n))

@@ -156,7 +156,7 @@ uint64_t sg_julia_hash_int(int64_t v, uint64_t h) {
 uint64_t sg_julia_hash_real(double v, uint64_t h) {
     uint64_t bits;
     if (isnan(v))
-        return hash_bits(UINT64_C(0x7ff8000000000000), h);
+        return hash_bits(UINT64_C(0x7ff8000000000000), 0) ^ h;
     if (v >= -0x1p63 && v < 0x1p63 && v == trunc(v) && !(v == 0 && signbit(v)))
         return hash_bits((uint64_t)(int64_t)v, h);
     if (v >= 0x1p63 && v < 0x1p64 && v == trunc(v))

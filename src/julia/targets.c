@@ -30,7 +30,10 @@ static unsigned words_of(int minor, const struct word **list) {
     return minor >= 12 ? sizeof words_12 / sizeof words_12[0] : sizeof words_11 / sizeof words_11[0];
 }
 
+/* The word that a probe asks for; not where it asks what the system has switched on (OSXSAVE). */
 static bool at(const struct sg_isa_probe *probe, const struct word *list, unsigned n, unsigned *word) {
+    if (probe->leaf == 1 && probe->reg == 2 && probe->bit == 27)
+        return false;
     for (*word = 0; *word < n && probe->least == 0; (*word)++) {
         const struct word *w = &list[*word];
         if (w->leaf == probe->leaf && w->subleaf == probe->subleaf && w->reg == probe->reg)
