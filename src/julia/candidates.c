@@ -128,12 +128,12 @@ static bool scan(struct sg_world *w, struct sg_listed *l, const char *folder, si
 const struct sg_listed *sg_candidates(struct sg_world *w, const struct sg_julia_id *id) {
     const char *unused;
     bool images = (w->info.flags & 1) != 0 || w->info.existing;
-    for (size_t i = 0; i < w->n_listed; i++) {
-        if (sg_julia_id_is(&w->listed[i]->id, id))
-            return w->listed[i];
+    struct sg_listed **bucket = &w->listed[sg_world_bucket(id)], *l;
+    for (l = *bucket; l != NULL; l = l->after) {
+        if (sg_julia_id_is(&l->id, id))
+            return l;
     }
-    struct sg_listed **grown = sg_arena_more(&w->arena, w->listed, w->n_listed, sizeof *grown),
-                     *l = grown != NULL ? sg_arena_alloc(&w->arena, sizeof *l) : NULL;
+    l = sg_arena_alloc(&w->arena, sizeof *l);
     if (l == NULL) {
         sg_world_fail(w, "no memory");
         return NULL;
@@ -153,7 +153,7 @@ const struct sg_listed *sg_candidates(struct sg_world *w, const struct sg_julia_
             l->throws == NULL)
             l->throws = l->file[i];
     }
-    w->listed = grown;
-    grown[w->n_listed++] = l;
+    l->after = *bucket;
+    *bucket = l;
     return l;
 }

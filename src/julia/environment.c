@@ -41,7 +41,7 @@ const char *sg_environment_project(struct sg_world *w, const char *environment, 
     return named && sg_world_is_file(w, environment) ? environment : NULL;
 }
 
-const char *sg_environment_manifest(struct sg_world *w, const char *project) {
+static const char *find_manifest(struct sg_world *w, const char *project) {
     const char *folder = sg_world_parent(w, project),
                *named = sg_doc_text(sg_world_toml(w, project), "manifest");
     if (named != NULL) {
@@ -58,6 +58,19 @@ const char *sg_environment_manifest(struct sg_world *w, const char *project) {
             return file;
     }
     return NULL;
+}
+
+const char *sg_environment_manifest(struct sg_world *w, const char *project) {
+    for (size_t i = 0; i < w->n_manifests; i++) {
+        if (strcmp(w->manifests[i].project, project) == 0)
+            return w->manifests[i].manifest;
+    }
+    const char *manifest = find_manifest(w, project);
+    if (w->n_manifests < sizeof w->manifests / sizeof w->manifests[0]) {
+        w->manifests[w->n_manifests].project = sg_arena_text(&w->arena, project, strlen(project));
+        w->manifests[w->n_manifests++].manifest = manifest;
+    }
+    return manifest;
 }
 
 const struct sg_doc *sg_manifest_packages(const struct sg_doc *manifest) {

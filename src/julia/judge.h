@@ -36,6 +36,7 @@ struct sg_file {
 
 /* The cache files of a package, in the order in which Julia tries them. */
 struct sg_listed {
+    struct sg_listed *after; /* in the same bucket */
     struct sg_julia_id id;
     struct sg_file **file;
     size_t n;

@@ -145,7 +145,7 @@ static enum answer in_project(struct sg_world *w, const char *project, const str
     return in_manifest(w, project, id, path);
 }
 
-const char *sg_locate(struct sg_world *w, const struct sg_julia_id *id) {
+static const char *locate(struct sg_world *w, const struct sg_julia_id *id) {
     const char *path = NULL;
     for (size_t i = 0; i < w->n_environments; i++) {
         bool folder;
@@ -162,6 +162,28 @@ const char *sg_locate(struct sg_world *w, const struct sg_julia_id *id) {
     }
     return w->info.stdlib != NULL && (id->uuid.hi | id->uuid.lo) != 0 ? in_folder(w, w->info.stdlib, id)
                                                                       : NULL;
+}
+
+/* Where a package was found before; `path` is NULL where it was not found. */
+struct sg_located {
+    struct sg_located *after;
+    struct sg_julia_id id;
+    const char *path;
+};
+
+const char *sg_locate(struct sg_world *w, const struct sg_julia_id *id) {
+    struct sg_located **bucket = &w->located[sg_world_bucket(id)], *l;
+    for (l = *bucket; l != NULL; l = l->after) {
+        if (sg_julia_id_is(&l->id, id))
+            return l->path;
+    }
+    const char *path = locate(w, id);
+    l = sg_arena_alloc(&w->arena, sizeof *l);
+    if (l != NULL) {
+        *l = (struct sg_located){*bucket, *id, path};
+        *bucket = l;
+    }
+    return path;
 }
 
 /* ---- What a name means ---- */

@@ -20,6 +20,9 @@ struct sg_world_map {
 
 struct sg_world_document;
 struct sg_listed;
+struct sg_located;
+
+enum { SG_WORLD_BUCKETS = 512 };
 
 struct sg_world {
     struct sg_arena arena;
@@ -30,13 +33,22 @@ struct sg_world {
     size_t n_depots;
     const char **environments; /* project files, or folders of packages, in the order of the load path */
     size_t n_environments;
+    struct {
+        const char *project, *manifest; /* of a project file: its manifest, NULL if it has none */
+    } manifests[4];                     /* those of the load path, once they were looked for */
+    size_t n_manifests;
     char error[PATH_MAX + 256]; /* why nothing can be said; "": all is well */
 
     struct sg_world_document *documents;
     size_t n_documents;
-    struct sg_listed **listed; /* cache files by package; judge.h */
-    size_t n_listed;
+    struct sg_listed *listed[SG_WORLD_BUCKETS];   /* cache files by package; judge.h */
+    struct sg_located *located[SG_WORLD_BUCKETS]; /* source by package; locate.c */
 };
+
+/* The chain of a table that an identity is in. */
+static inline size_t sg_world_bucket(const struct sg_julia_id *id) {
+    return (size_t)((id->uuid.lo ^ id->uuid.hi) % SG_WORLD_BUCKETS);
+}
 
 /* Frees all but `w` itself. */
 void sg_world_free(struct sg_world *w);
