@@ -156,18 +156,19 @@ static void free_names(struct names *list) {
     free(list->item);
 }
 
-/* Every file of a folder, asked for the package that the folder is named after. */
+/* Every file of a folder, asked for the package of the project that the folder is named after; else for the
+ * one that it says it holds. */
 static void put_folder(struct sg_json *j, struct sg_world *w, const struct sg_package *list, size_t n,
-                       const char *folder, size_t depot) {
+                       const char *folder, const char *name, size_t depot) {
     struct names files = entries(w, folder);
     for (size_t i = 0; i < files.n; i++) {
         const char *path = sg_world_join(w, folder, files.item[i]), *dot = strrchr(files.item[i], '.');
-        struct sg_julia_id id;
-        if (dot == NULL || strcmp(dot, ".ji") != 0 || !sg_project_owner(list, n, path, &id))
-            continue;
-        struct sg_file *file = sg_file_read(w, path, depot);
+        struct sg_julia_id id = {.name = sg_arena_text(&w->arena, name, strlen(name))};
+        struct sg_file *file = dot != NULL && strcmp(dot, ".ji") == 0 ? sg_file_read(w, path, depot) : NULL;
         if (file == NULL)
-            break;
+            continue;
+        if (!sg_project_owner(list, n, path, &id) && file->ji.n_provides > 0)
+            id = file->ji.provides[0].id;
         sg_judge(w, file, &id);
         put_file(j, w, file);
     }
@@ -193,7 +194,7 @@ static int print_json(struct sg_world *w, const struct cli_args *args, const str
         const char *folder = sg_world_join(w, w->depots[i], version);
         struct names packages = entries(w, folder);
         for (size_t k = 0; k < packages.n; k++)
-            put_folder(&json, w, list, n, sg_world_join(w, folder, packages.item[k]), i);
+            put_folder(&json, w, list, n, sg_world_join(w, folder, packages.item[k]), packages.item[k], i);
         free_names(&packages);
         free(version);
     }

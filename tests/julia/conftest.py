@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class Saggar:
 
     def __call__(self, *arguments: object, status: int | None = 0) -> str:
         done = subprocess.run([self.binary, "julia", *map(str, arguments)], capture_output=True, timeout=120,
-                              env={**os.environ, "PATH": "/nonexistent", "JULIA_DEPOT_PATH": "/nonexistent"})
+                              env={**os.environ, "PATH": "/nonexistent", "JULIA_DEPOT_PATH": "/nonexistent", **self.env})
         assert status is None or done.returncode == status, (done.returncode, done.stdout, done.stderr)
         self.err = done.stderr.decode()
         self.status = done.returncode
@@ -92,6 +92,7 @@ class Saggar:
     def json(self, *arguments: object, status: int | None = 0) -> Any:
         return json.loads(self(*arguments, "--json", status=status))
 
+    env: dict[str, str] = field(default_factory=dict)
     err: str = ""
     status: int = 0
 

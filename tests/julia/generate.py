@@ -42,9 +42,10 @@ def words(value: str | None) -> bytes:
 class Package:
     """One generated package, with what its cache file says about it."""
 
-    def __init__(self, number: int, needs: list["Package"]) -> None:
-        self.name, self.needs = f"Package{number:04d}", needs
-        self.uuid = str(uuid.UUID(int=uuid.uuid5(uuid.NAMESPACE_DNS, self.name).int))
+    def __init__(self, number: int, needs: list["Package"], name: str = "", identity: str = "", root: str = "", entry: str = "") -> None:
+        """`root`: an absolute folder instead of one of the depot's; `entry`: its first source instead of src/NAME.jl."""
+        self.name, self.needs, self.root = name or f"Package{number:04d}", needs, root
+        self.uuid = identity or str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name))
         self.tree = f"{number:040x}"
         self.build = (0xFAFBFCFD00000000 | number, 1000 + number)
         self.all: dict[str, Package] = {}
@@ -53,7 +54,12 @@ class Package:
         little = uuid.UUID(self.uuid).int.to_bytes(16, "little")
         self.folder = f"packages/{self.name}/{slug(crc32c(little + bytes.fromhex(self.tree)))}"
         self.stem = f"compiled/v1.11/{self.name}/{slug(crc32c(little))}_made0"
-        self.sources = {f"src/{self.name}.jl": f"module {self.name}\ninclude(\"more.jl\")\nend\n", "src/more.jl": f"# {number}\n" * 100}
+        self.sources = {entry or f"src/{self.name}.jl": f"module {self.name}\ninclude(\"more.jl\")\nend\n", f"src/more{number if entry else ''}.jl": f"# {number}\n" * 100}
+
+    @property
+    def recorded(self) -> str:
+        """Where the cache file says that the sources are."""
+        return self.root or f"@depot/{self.folder}"
 
     def cache_file(self, code: bytes) -> bytes:
         head = b"\xfbjli\r\n\x1a\n" + struct.pack("<HHB", 12, 0xFEFF, 8) + b"Linux\0x86_64\0001.11.7\0\0\0"
@@ -62,7 +68,7 @@ class Package:
         lists = b""
         for path, source in self.sources.items():
             data = source.encode()
-            lists += text(f"@depot/{self.folder}/{path}") + struct.pack("<QIdi", len(data), crc32c(data), -1.0, 0)
+            lists += text(f"{self.recorded}/{path}") + struct.pack("<QIdi", len(data), crc32c(data), -1.0, 0)
         for need in self.needs:
             packed = b"\0" + uuid.UUID(need.uuid).int.to_bytes(16, "little") + need.name.encode()
             lists += text(packed) + struct.pack("<QIdii", 0, 0, 0.0, 1, 0)
@@ -72,14 +78,14 @@ class Package:
         target = struct.pack("<III", 1, 0, 11) + struct.pack("<22I", *[0] * 22) + text("generic") + text("")
         after += struct.pack("<i", 0) + text(target)
         start = len(head) + 8 + len(lists) + 8
-        stored = b"".join(text(f"@depot/{self.folder}/{p}") + struct.pack("<Q", len(s)) + s.encode() for p, s in self.sources.items())
+        stored = b"".join(text(f"{self.recorded}/{p}") + struct.pack("<Q", len(s)) + s.encode() for p, s in self.sources.items())
         data = head + struct.pack("<Q", len(lists) + 8) + lists + struct.pack("<q", start + len(after)) + after + stored
         data += struct.pack("<iI", 0, crc32c(code))
         return data + struct.pack("<I", crc32c(data))
 
     def write(self, depot: Path, code: bytes) -> None:
         for path, source in self.sources.items():
-            file = depot / self.folder / path
+            file = (Path(self.root) if self.root else depot / self.folder) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(source)
         file = depot / (self.stem + ".ji")
@@ -103,10 +109,15 @@ def generate(folder: Path, count: int = 300, size: int = 20000) -> list[Package]
     for p in packages:
         manifest += f'\n[[deps.{p.name}]]\ndeps = {json.dumps([n.name for n in p.needs])}\ngit-tree-sha1 = "{p.tree}"\nuuid = "{p.uuid}"\n'
     app.joinpath("Manifest.toml").write_text(manifest)
-    loaded = [{"name": n, "uuid": u, "build_id": f"0x{SYSTEM_HIGH:016x}{b:016x}"} for n, u, b in SYSTEM]
-    folder.joinpath("julia.json").write_text(json.dumps({"version": "1.11.7", "uname": "Linux", "arch": "x86_64", "sysimage_modules": loaded,
-                                                         "session_cacheflags": {"byte": "0xa3"}}))
+    describe(folder / "julia.json")
     return packages
+
+
+def describe(file: Path, **more: object) -> None:
+    """Writes the description of the Julia that all of these files are of."""
+    loaded = [{"name": n, "uuid": u, "build_id": f"0x{SYSTEM_HIGH:016x}{b:016x}"} for n, u, b in SYSTEM]
+    file.write_text(json.dumps({"version": "1.11.7", "uname": "Linux", "arch": "x86_64", "sysimage_modules": loaded,
+                                "session_cacheflags": {"byte": "0xa3"}, **more}))
 
 
 if __name__ == "__main__":

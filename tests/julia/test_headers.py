@@ -1,6 +1,7 @@
 """What `ls` reads from headers is what Julia and an independent reader read; a changed field makes a file stale for that reason."""
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
@@ -193,6 +194,21 @@ def test_another_build(saggar, case):
     assert found["Leaf"]["fresh"] and found["Toy"]["reason"] == "missing from the cache"
 
 
+def test_lists_that_cannot_be(saggar, case):
+    """Numbers within the lists that contradict each other, behind a right checksum: Julia raises an exception."""
+    made = case("d-changed/untracked-file/expected.json")
+    whole = Parts((made.depot / LEAF).read_bytes()).body
+    total = whole.index(b"Leaf") + 4 + 24 + 4
+    first = whole.index(b"@depot/") - 4
+    by = first + 4 + struct.unpack_from("<i", whole, first)[0] + 20
+    for at, value in ((total, 1), (total, 0xFFFFFFFF), (first, 0x80000000), (by, 2), (by, 0xFFFFFFFF)):
+        edit(made.depot / LEAF, body=whole[:at] + struct.pack("<I", value) + whole[at + 4:])
+        file = leaf(saggar, made)
+        assert (file["verdict"], file["reason"]) == ("throws", "corrupt header")
+        edit(made.depot / LEAF, body=whole)
+    assert leaf(saggar, made)["verdict"] == "fresh"
+
+
 def test_changed_environment(saggar, case):
     """What the project says decides too: another UUID for a dependency, other preferences, an unknown hash."""
     made = case("d-changed/untracked-file/expected.json", to="uuid")
@@ -221,7 +237,7 @@ def test_changed_environment(saggar, case):
     assert by_name(saggar.json("check", *made.arguments()))["Pref"]["fresh"]
 
 
-def test_targets(saggar, case):
+def test_targets(saggar, case, recorded):
     """Code for a named processor: that of the session, another one, and one that has too little."""
     made = case("d-changed/untracked-file/expected.json")
     old, new = b"\x01\0\0\0\0\0\0\0\x0b\0\0\0\0\x20\0\0", b"\x01\0\0\0\0\0\0\0\x0b\0\0\0\0\x30\0\x10"  # avx, fma
@@ -231,6 +247,10 @@ def test_targets(saggar, case):
     for target, reason in (("x86-64-v2", "target mismatch"), ("x86-64-v3", ""), ("x86-64-v3,-fma", "target mismatch")):
         file = [f for f in saggar.json("why", "--target", target, *made.arguments())["files"] if relative(made, f["file"]) == LEAF][0]
         assert file["reason"] == reason
+    words = json.loads((recorded / "cpu-sessions.json").read_text())
+    for session, reason in ((words[0], ""), (words[1], "target mismatch")):
+        made.answer.write_text(json.dumps({**made.expected, "julia": {**made.julia, "session_targets": session["session_targets"]}}))
+        assert leaf(saggar, made)["reason"] == reason
     saggar("check", "--target", "pentium99", *made.arguments(), status=2)
     assert "pentium99" in saggar.err
 
