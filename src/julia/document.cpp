@@ -85,7 +85,7 @@ void put(sg_doc *to, const toml::value &value, int depth) {
         to->real = value.as_floating();
         break;
     case toml::value_t::string:
-        text(to, value.as_string().str);
+        text(to, toml::get<std::string>(value));
         break;
     case toml::value_t::array: {
         const auto &array = value.as_array();

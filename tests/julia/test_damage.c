@@ -47,8 +47,8 @@ static void ask(bool *leaf, bool *toy) {
     const char *depots[] = {depot};
     struct sg_project_options options = {.project = project, .depots = depots, .n_depots = 1, .info = info};
     struct sg_world w = {0};
-    struct sg_package *list;
-    size_t n;
+    struct sg_package *list = NULL;
+    size_t n = 0;
     if (!sg_project_open(&w, &options) || !sg_project_packages(&w, &list, &n))
         fail_msg("%s", w.error);
     assert_int_equal(n, 2);
