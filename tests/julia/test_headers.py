@@ -182,13 +182,16 @@ def test_one_entry(saggar, case, old, new, verdict):
     assert (file["verdict"], file["reason"]) == verdict, file["detail"]
 
 
-def test_another_build(saggar, case):
+@pytest.mark.parametrize("half", ["low", "high"])
+def test_another_build(saggar, case, half):
     """By itself such a file is good, as Julia says too; those that were compiled against the other build are not."""
     made = case("d-changed/untracked-file/expected.json")
-    build = bytes.fromhex("aabbccdd")
     body = Parts((made.depot / LEAF).read_bytes()).body
     at = body.index(b"Leaf") + 4 + 16
-    edit(made.depot / LEAF, body=body[:at] + build + body[at + 4:])
+    if half == "low":
+        edit(made.depot / LEAF, body=body[:at] + bytes.fromhex("aabbccdd") + body[at + 4:])
+    else:
+        edit(made.depot / LEAF, checksum=0xFAFBFCFD00000001)
     assert leaf(saggar, made)["verdict"] == "fresh"
     found = by_name(saggar.json("check", *made.arguments(), status=1))
     assert found["Leaf"]["fresh"] and found["Toy"]["reason"] == "missing from the cache"

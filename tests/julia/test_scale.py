@@ -68,3 +68,8 @@ def test_several_depots(saggar, many, tmp_path):
     (second / chosen.folder / "src/more.jl").rename(half / "more.jl")
     found = stale(saggar, ["--depot", second, "--depot", folder / "depot", *arguments[2:]])
     assert found[chosen.name] == "wrong source"
+    entry = f"src/{chosen.name}.jl"
+    (folder / "depot" / chosen.folder / entry).hardlink_to(second / chosen.folder / entry)  # complete, and the very same file
+    found = stale(saggar, ["--depot", second, "--depot", folder / "depot", *arguments[2:]])
+    assert found[chosen.name] == "wrong source"
+    assert stale(saggar, ["--depot", folder / "depot", "--depot", second, *arguments[2:]], status=0) == {}
