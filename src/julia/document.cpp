@@ -21,6 +21,10 @@
 #include <utility>
 #include <vector>
 
+extern "C" {
+#include "base/json.h" /* sg_utf8_len() */
+}
+
 namespace {
 
 char *copy(const std::string &text) {
@@ -130,7 +134,17 @@ void put(sg_doc *to, const nlohmann::json &value, int depth) {
     }
 }
 
-/* toml11 recurses: brackets outside of nothing but doubt are counted before it runs. */
+/* toml11 3.7 reads beyond its buffer while it complains about a text that is not UTF-8. */
+void check_text(const char *bytes, std::size_t size) {
+    const unsigned char *p = reinterpret_cast<const unsigned char *>(bytes);
+    for (std::size_t at = 0, n; at < size; at += n) {
+        n = sg_utf8_len(p + at, size - at);
+        if (n == 0)
+            throw std::runtime_error("not UTF-8");
+    }
+}
+
+/* The parsers recurse: brackets are counted before they run, wherever they stand. */
 void bound(const char *bytes, std::size_t size) {
     long depth = 0;
     for (std::size_t i = 0; i < size; i++) {
@@ -149,7 +163,7 @@ void explain(const std::exception &error, char *why, std::size_t size) {
     if (at != std::string::npos)
         what = what.substr(at + 8);
     what = what.substr(0, what.find('\n'));
-    std::snprintf(why, size, "%s", what.c_str());
+    std::snprintf(why, size, "%s", what.empty() ? "cannot be read" : what.c_str());
 }
 
 template <typename Parse>
@@ -159,6 +173,7 @@ sg_doc *guarded(const char *bytes, std::size_t size, char *why, std::size_t room
         doc = static_cast<sg_doc *>(std::calloc(1, sizeof *doc));
         if (doc == nullptr)
             throw std::bad_alloc();
+        check_text(bytes, size);
         bound(bytes, size);
         put(doc, parse(), 0);
         return doc;

@@ -195,6 +195,10 @@ def test_refused(saggar, case):
     (made.project / "Manifest.toml").unlink()
     saggar("check", *made.arguments(), status=2)
     assert "no manifest" in saggar.err
+    for bad in (b"x = '\x9c'\n", b'x = "\xff"', b"x = '\xc3", b"# \xed\xa0\x80\n"):
+        (made.project / "Project.toml").write_bytes(bad)
+        saggar("check", *made.arguments(), status=2)
+        assert "Project.toml: not UTF-8" in saggar.err
     (made.project / "Project.toml").write_text("x = " + "[" * 100000)
     saggar("check", *made.arguments(), status=2)
     assert "nested too deeply" in saggar.err
