@@ -210,6 +210,12 @@ def test_lists_that_cannot_be(saggar, case):
         assert (file["verdict"], file["reason"]) == ("throws", "corrupt header")
         edit(made.depot / LEAF, body=whole)
     assert leaf(saggar, made)["verdict"] == "fresh"
+    toy = made.depot / "compiled/v1.11/Toy/jjhhA_DBYQh.ji"
+    whole = Parts(toy.read_bytes()).body
+    by = whole.index(b"\x11\x11\x11\x11Leaf") + 8 + 20
+    assert struct.unpack_from("<i", whole, by) == (1,)
+    edit(toy, body=whole[:by] + struct.pack("<I", 2) + whole[by + 4:])
+    assert by_name(saggar.json("check", *made.arguments(), status=1))["Toy"]["reason"] == "corrupt header"
 
 
 def test_changed_environment(saggar, case):
