@@ -2,7 +2,6 @@
 #include "julia/info.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 

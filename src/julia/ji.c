@@ -1,7 +1,6 @@
 /* The fixed header, and what surrounds the lists; see ji.h. The lists are in ji_lists.c. */
 #include "julia/ji.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -29,7 +29,7 @@ struct sg_ji_include {
     uint64_t size;    /* with crc, from 1.11 on */
     uint32_t crc;
     double mtime; /* negative: tracked by content */
-    uint32_t by;  /* 1-based in `provides`; 0: the package itself */
+    uint32_t by;  /* 1-based in `provides`; 0: no module */
     bool source;  /* include()d: its text is in the file */
 };
 
@@ -99,8 +99,8 @@ bool sg_ji_read(struct sg_arena *arena, const unsigned char *data, size_t size, 
 /* Whether the file's own checksum holds. */
 bool sg_ji_crc_holds(const struct sg_ji *ji, const unsigned char *data);
 
-/* How many of two sets of flags agree: as jl_match_cache_flags() for this version. `existing`: images are
- * used where there are any, and not wanted. */
+/* Whether a file with the flags `actual` does for a session with `requested`: jl_match_cache_flags() of this
+ * version. `existing`: the session uses machine code where there is some, and does not want it. */
 bool sg_ji_flags_match(int minor, uint8_t requested, uint8_t actual, bool existing);
 
 #endif

@@ -1,5 +1,4 @@
 /* Where a package's source lies, and what a name means; see environment.h. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"

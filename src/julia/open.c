@@ -1,6 +1,5 @@
 /* Opening a project: what its Julia is, and where its folders lie; see project.h. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

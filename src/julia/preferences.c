@@ -1,8 +1,6 @@
 /* See preferences.h. */
 #include "julia/preferences.h"
 
-#include <string.h>
-
 static bool uuid_in(const struct sg_doc *table, struct sg_julia_uuid uuid, const char **name) {
     for (size_t i = 0; table != NULL && table->kind == SG_DOC_TABLE && i < table->n; i++) {
         struct sg_julia_uuid u;

@@ -122,6 +122,20 @@ def test_a_dependency_that_is_stale(saggar, case):
         assert found["Toy"]["detail"] in log.replace("Base.", "")
 
 
+@pytest.mark.parametrize("name", [q for q in questions() if q.endswith("/expected.json") and q.replace("expected.json", "load.log") in sums()])
+def test_a_real_using(saggar, case, name):
+    """What a real `using` loaded is what we would load; what it rejected is not."""
+    made = case(name)
+    log = (made.folder / "load.log").read_text()
+    found = by_name(saggar.json("check", *made.arguments(), status=None))
+    loaded = re.findall(r"Loading object cache file /srv/depot/(\S+)\.so for (\w+) ", log)
+    for file, package in loaded:
+        assert found[package]["fresh"] and relative(made, found[package]["file"]) == f"{file}.ji"
+    for path in re.findall(r"Rejecting (?:stale )?cache file /srv/depot/(\S+) ", log):
+        assert path not in [relative(made, p["file"]) for p in found.values()]
+    assert loaded or not any(p["fresh"] for p in found.values() if p["name"] in log)
+
+
 def test_for_the_place_where_it_lies_now(saggar, case):
     """A depot that was moved stays good where paths are relative to it, and nowhere else."""
     made = case("a-fresh/expected.json", to="moved")
