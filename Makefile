@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: all demo test test-catalogue soak test-c test-container test-apps bench clean install
+.PHONY: all demo test test-catalogue test-julia soak test-c test-container test-apps bench clean install
 
 all: build/meson/build.ninja
 	ninja -C build/meson
@@ -30,6 +30,11 @@ test-catalogue:
 soak:
 	./scripts/packages.sh test
 	$(PYTHON) tests/run.py soak
+
+# A real Julia 1.5.3 beside Saggar (needs root and debootstrap).
+test-julia:
+	./scripts/packages.sh test
+	$(PYTHON) tests/run.py julia
 
 # The library alone, under ASan and UBSan, with gcc.
 test-c:

@@ -180,6 +180,16 @@ def soak(log: Log) -> None:
     log.run(env / "bin/python", "tests/numba/soak.py", "--steps", "10000", env={"SAGGAR_BIN": str(env / "bin/saggar")})
 
 
+@extra
+def julia(log: Log) -> None:
+    """A real Julia 1.5.3 (Debian 11, in a folder of its own) and Saggar are asked the same, 57 times (two minutes; root, debootstrap)."""
+    build = WORK / "julia"
+    if not (build / "build.ninja").exists():
+        log.run("meson", "setup", build, "-Dtests=false")
+    log.run("ninja", "-C", build)
+    log.run(sys.executable, "tests/julia/real.py", build / "src/cli/saggar", WORK / "debian11")
+
+
 @step
 def pythons(log: Log) -> None:
     """The binding and the hook on the other Pythons, 3.10 to 3.13."""

@@ -231,9 +231,37 @@ static int parse(int argc, char **argv, struct cli_args *args) {
     return check(args);
 }
 
+const struct cli_command *cli_member(const struct cli_command *group, const char *word) {
+    for (const struct cli_command *const *c = group->group; c != NULL && *c != NULL; c++) {
+        const char *last = strrchr((*c)->name, ' ');
+        if (last != NULL && strcmp(last + 1, word) == 0)
+            return *c;
+    }
+    return NULL;
+}
+
+/* A group by itself does nothing: its first word is the sub-command. */
+static int dispatch_group(const struct cli_command *group, int argc, char **argv) {
+    const char *word = argc > 1 ? argv[1] : "";
+    const struct cli_command *member = cli_member(group, word);
+    if (member != NULL)
+        return cli_dispatch(member, argc - 1, argv + 1);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        cli_help(group);
+        return out_finish(0);
+    }
+    if (word[0] == '\0')
+        return cli_fail("no command; `saggar %s --help` lists them", group->name);
+    if (word[0] == '-')
+        return cli_fail("unknown option %s; `saggar %s --help` lists what there is", word, group->name);
+    return cli_fail("there is no command %s; `saggar %s --help` lists them", word, group->name);
+}
+
 int cli_dispatch(const struct cli_command *command, int argc, char **argv) {
     struct cli_args args = {0};
     current = command;
+    if (command->group != NULL)
+        return dispatch_group(command, argc, argv);
     args.names = out_alloc((size_t)(argc + 1) * sizeof *args.names);
     int status = parse(argc, argv, &args);
     if (status == 0)

@@ -64,6 +64,8 @@ struct cli_command {
     size_t min, max;    /* operands */
     enum cli_tail tail; /* a command after `--` */
     int (*run)(const struct cli_args *args);
+    const struct cli_command *const
+        *group; /* instead of all but name, summary and about: sub-commands, then NULL */
 };
 
 /* The end of each option table. */
@@ -76,6 +78,9 @@ struct cli_command {
 
 /* Parses argv[1..] for the command and runs it; returns the exit status. */
 int cli_dispatch(const struct cli_command *command, int argc, char **argv);
+
+/* The sub-command of a group by its last word, NULL if there is none. */
+const struct cli_command *cli_member(const struct cli_command *group, const char *word);
 
 /* Prints --help, and the source of the man page (scdoc). */
 void cli_help(const struct cli_command *command);
@@ -92,6 +97,7 @@ bool cli_parse_size(const char *text, uint64_t *out);
 bool cli_parse_age(const char *text, int64_t *out);
 
 extern const struct cli_command cli_run, cli_warm, cli_bake, cli_verify, cli_audit, cli_why, cli_ls, cli_show,
-    cli_stat, cli_check, cli_gc, cli_doctor, cli_host;
+    cli_stat, cli_check, cli_gc, cli_doctor, cli_host, cli_julia, cli_julia_ls, cli_julia_check,
+    cli_julia_why;
 
 #endif

@@ -62,7 +62,20 @@ static void lines(const char *text, const char *prefix) {
     }
 }
 
+static void help_group(const struct cli_command *c) {
+    printf("saggar %s: %s\n\nusage: saggar %s COMMAND [OPTIONS]\n\n", c->name, c->summary, c->name);
+    fill(c->about, 0, 0);
+    puts("\ncommands:");
+    for (const struct cli_command *const *m = c->group; *m != NULL; m++)
+        printf("  %-14s%s\n", (*m)->name, (*m)->summary);
+    printf("\n`saggar %s COMMAND --help` says more about each.\n", c->name);
+}
+
 void cli_help(const struct cli_command *c) {
+    if (c->group != NULL) {
+        help_group(c);
+        return;
+    }
     printf("saggar %s: %s\n\nusage: saggar %s %s\n\n", c->name, c->summary, c->name, c->usage);
     fill(c->about, 0, 0);
     help_options(c);
@@ -84,10 +97,38 @@ static void scd(const char *text) {
     }
 }
 
+/* The name of the page: blanks become dashes. */
+static const char *page(char text[64], const struct cli_command *c) {
+    snprintf(text, 64, "saggar-%s", c->name);
+    for (char *p = text; *p != '\0'; p++)
+        *p = *p == ' ' ? '-' : *p;
+    return text;
+}
+
+static void man_head(const struct cli_command *c) {
+    char text[64];
+    page(text, c);
+    printf("%s(1)\n\n# NAME\n\n%s - %s\n\n# SYNOPSIS\n\n*saggar %s* ", text, text, c->summary, c->name);
+}
+
+static void man_group(const struct cli_command *c) {
+    char text[64];
+    man_head(c);
+    puts("COMMAND \\[OPTIONS\\]\n\n# DESCRIPTION\n");
+    scd(c->about);
+    puts("\n\n# COMMANDS\n");
+    for (const struct cli_command *const *m = c->group; *m != NULL; m++)
+        printf("*%s*(1)\n\t%s\n\n", page(text, *m), (*m)->summary);
+    puts("# SEE ALSO\n\n*saggar*(1)");
+}
+
 void cli_man(const struct cli_command *c) {
     char text[64];
-    printf("saggar-%s(1)\n\n# NAME\n\nsaggar-%s - %s\n\n# SYNOPSIS\n\n*saggar %s* ", c->name, c->name,
-           c->summary, c->name);
+    if (c->group != NULL) {
+        man_group(c);
+        return;
+    }
+    man_head(c);
     scd(c->usage);
     puts("\n\n# DESCRIPTION\n");
     scd(c->about);

@@ -3,6 +3,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/args.h"
@@ -11,7 +12,7 @@
 
 static const struct cli_command *const commands[] = {
     &cli_run,  &cli_warm, &cli_bake,  &cli_verify, &cli_audit,  &cli_why,  &cli_ls,
-    &cli_show, &cli_stat, &cli_check, &cli_gc,     &cli_doctor, &cli_host,
+    &cli_show, &cli_stat, &cli_check, &cli_gc,     &cli_doctor, &cli_host, &cli_julia,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -71,7 +72,12 @@ static int man_source(const char *name) {
         man();
         return out_finish(0);
     }
-    const struct cli_command *command = find(name);
+    const char *dash = strchr(name, '-');
+    char *group = dash != NULL ? out_format("%.*s", (int)(dash - name), name) : NULL;
+    const struct cli_command *command = find(group != NULL ? group : name);
+    free(group);
+    if (command != NULL && dash != NULL)
+        command = cli_member(command, dash + 1);
     if (command == NULL)
         return cli_fail("there is no command %s", name);
     cli_man(command);
@@ -105,11 +111,14 @@ int main(int argc, char **argv) {
     }
     if (strcmp(name, "--man") == 0 && argc == 3) /* the source of a man page; docs/man is made of it */
         return man_source(argv[2]);
-    if (strcmp(name, "help") == 0 && find(argv[2]) != NULL) {
-        cli_help(find(argv[2]));
+    const struct cli_command *command = strcmp(name, "help") == 0 ? find(argv[2]) : NULL;
+    if (command != NULL && command->group != NULL && argc > 3)
+        command = cli_member(command, argv[3]);
+    if (command != NULL) {
+        cli_help(command);
         return out_finish(0);
     }
-    const struct cli_command *command = find(name);
+    command = find(name);
     if (command == NULL)
         return cli_fail("there is no command %s; `saggar --help` lists them", name);
     return cli_dispatch(command, argc - 1, argv + 1);

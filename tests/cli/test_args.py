@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 COMMANDS = ["run", "warm", "bake", "verify", "why", "ls", "show", "stat", "check", "audit", "gc", "doctor", "host"]
+GROUPED = ["julia ls", "julia check", "julia why"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -19,8 +20,23 @@ def test_help(saggar, command):
 
 def test_overview(saggar):
     text = saggar("--help").out
-    assert all(f"  {c} " in text for c in COMMANDS)
+    assert all(f"  {c} " in text for c in [*COMMANDS, "julia"])
     assert saggar("--version").out.startswith("saggar 0.")
+
+
+@pytest.mark.parametrize("command", GROUPED)
+def test_help_of_groups(saggar, command):
+    group, member = command.split()
+    text = saggar(group, member, "--help").out
+    assert text.startswith(f"saggar {command}: ")
+    assert f"usage: saggar {command} " in text and "--json" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert saggar("help", group, member).out == text
+    overview = saggar(group, "--help").out
+    assert f"  {command} " in overview and overview == saggar("help", group).out
+    assert max(map(len, overview.splitlines())) <= 80
+    result = saggar(group, member, "--frobnicate", status=2)
+    assert result.out == "" and f"saggar {command} --help" in result.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -67,6 +83,13 @@ def test_unknown_option(saggar, command):
     (["verify", "--image", "/etc/passwd", "--", "true"], "/etc/passwd"),
     (["why", "--trail", "/nonexistent"], "/nonexistent"),
     (["why", "--last"], "saggar run"),
+    (["julia"], "saggar julia --help"),
+    (["julia", "--frob"], "--frob"),
+    (["julia", "frob"], "no command frob"),
+    (["julia", "ls"], "an argument is missing"),
+    (["julia", "ls", "/nonexistent"], "/nonexistent"),
+    (["julia", "check", "."], "--julia-info"),
+    (["julia", "why", "--julia-info", "/nonexistent", "."], "."),
     (["bake", "--trail", "/nonexistent", "--all"], "no store"),
 ])
 def test_refused(saggar, arguments, says):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from test_args import COMMANDS
+from test_args import COMMANDS, GROUPED
 
 MAN = Path(__file__).resolve().parents[2] / "docs" / "man"
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "julia", *(name.replace(" ", "-") for name in GROUPED)])
 def test_pages_are_current(saggar, command):
     name = f"saggar-{command}" if command else "saggar"
     source = saggar("--man", command or "saggar").out

@@ -1,0 +1,71 @@
+/* saggar julia: the group, and what its sub-commands share. */
+#include "cli/julia.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Julia's own rule, as far as it does not need to know where that Julia is installed: an empty part stands
+ * for
+ * ~/.julia (and for folders that only Julia knows). The list belongs to the world. */
+static const char **environment_depots(struct sg_world *w, size_t *n) {
+    const char *text = getenv("JULIA_DEPOT_PATH"), *home = getenv("HOME"), *p = text != NULL ? text : "";
+    const char **list = sg_arena_array(&w->arena, strlen(p) + 1, sizeof *list);
+    *n = 0;
+    for (bool again = list != NULL; again; p += strcspn(p, ":") + 1) {
+        size_t length = strcspn(p, ":");
+        again = p[length] == ':';
+        if (length == 0 && *n == 0 && home != NULL)
+            list[(*n)++] = sg_arena_format(&w->arena, "%s/.julia", home);
+        else if (p[0] == '/')
+            list[(*n)++] = sg_arena_text(&w->arena, p, length);
+    }
+    return list;
+}
+
+int julia_open(const struct julia_options *o, const char *project, struct sg_world *w,
+               struct sg_package **list, size_t *n) {
+    *w = (struct sg_world){0};
+    size_t n_others;
+    const char **others = environment_depots(w, &n_others);
+    struct sg_project_options options = {
+        .project = project,
+        .depots = o->depots.item,
+        .n_depots = o->depots.n,
+        .fallback = others,
+        .n_fallback = n_others,
+        .info = o->info,
+        .target = o->target,
+        .images = o->images,
+        .here = o->here,
+    };
+    if (o->info == NULL)
+        return cli_fail("which Julia? describe it with --julia-info FILE; docs/julia.md says how");
+    if (!sg_project_open(w, &options) || !sg_project_packages(w, list, n))
+        return cli_fail("%s", w->error);
+    return 0;
+}
+
+void julia_json_path(struct sg_json *j, struct sg_world *w, const char *path) {
+    sg_json_str(j, path != NULL ? sg_project_real(w, path) : NULL);
+}
+
+void julia_json_uuid(struct sg_json *j, struct sg_julia_uuid uuid) {
+    char text[SG_JULIA_UUID_TEXT];
+    sg_json_str(j, (uuid.hi | uuid.lo) != 0 ? sg_julia_uuid_print(text, uuid) : NULL);
+}
+
+void julia_json_hex(struct sg_json *j, uint64_t value, int digits) {
+    char *text = out_format("0x%0*llx", digits, (unsigned long long)value);
+    sg_json_str(j, text);
+    free(text);
+}
+
+static const struct cli_command *const members[] = {&cli_julia_ls, &cli_julia_check, &cli_julia_why, NULL};
+
+const struct cli_command cli_julia = {
+    .name = "julia",
+    .summary = "look into the precompile caches of Julia",
+    .about = "Reads what Julia keeps below DEPOT/compiled, without Julia: what there is, which packages of a "
+             "project would load from it, and why the others would be compiled again. Nothing is changed.",
+    .group = members,
+};

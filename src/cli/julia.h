@@ -1,0 +1,51 @@
+/* What the commands below `saggar julia` share. */
+#ifndef SG_CLI_JULIA_H
+#define SG_CLI_JULIA_H
+
+#include "cli/args.h"
+#include "cli/out.h"
+#include "julia/project.h"
+
+/* The options of check and why; the sub-command's table begins with them. */
+struct julia_options {
+    struct cli_list depots;
+    const char *info, *target, *images;
+    bool here, json;
+};
+
+#define JULIA_OPTIONS(o)                                                                                     \
+    {'d',                                                                                                    \
+     "depot",                                                                                                \
+     "DIR",                                                                                                  \
+     CLI_LIST,                                                                                               \
+     &(o).depots,                                                                                            \
+     "a depot, in the order of Julia's depot path; may be given more than once (default: those of the "      \
+     "--julia-info, else JULIA_DEPOT_PATH, else ~/.julia)"},                                                 \
+        {0,        "julia-info", "FILE",                                                                     \
+         CLI_TEXT, &(o).info,    "what the Julia is that would load the files, as JSON"},                    \
+        {0,                                                                                                  \
+         "target",                                                                                           \
+         "CPU",                                                                                              \
+         CLI_TEXT,                                                                                           \
+         &(o).target,                                                                                        \
+         "for this processor, as x86-64-v3, instead of the one in the --julia-info, or of this machine"},    \
+        {0,           "pkgimages",                                                                           \
+         "MODE",      CLI_TEXT,                                                                              \
+         &(o).images, "as Julia's option: yes, no or existing, instead of what the --julia-info says"},      \
+    {                                                                                                        \
+        0, "here", NULL, CLI_FLAG, &(o).here,                                                                \
+            "Julia sees the project and the depots where they lie now, whatever the --julia-info says"       \
+    }
+
+/* Opens the project and decides about its packages; a status of 0, or a refusal that was printed. In any case
+ * end with sg_world_free(). */
+int julia_open(const struct julia_options *o, const char *project, struct sg_world *w,
+               struct sg_package **list, size_t *n);
+
+/* A path of Julia's as it lies here. */
+void julia_json_path(struct sg_json *j, struct sg_world *w, const char *path);
+void julia_json_uuid(struct sg_json *j, struct sg_julia_uuid uuid);
+/* "0x" and the digits. */
+void julia_json_hex(struct sg_json *j, uint64_t value, int digits);
+
+#endif
