@@ -20,9 +20,11 @@ WORK = ROOT / "build" / "test"
 STEPS: dict[str, "callable"] = {}
 EXTRAS: dict[str, "callable"] = {}
 NEWEST = ("numba==0.68.1", "oasislmf==2.5.8", "xxhash")
+PYTENSOR = ("pytensor==3.3.7", "pymc==6.4.0", "numba==0.68.0", "xxhash")
 TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
 SKIPPED: list[str] = []
-NEWEST_ONLY = ("test_upstream.py", "test_soak.py", "test_store_faults.py", "catalogue")  # what does not differ with Numba's version
+NEWEST_ONLY = ("test_upstream.py", "test_soak.py", "test_store_faults.py", "test_verify.py", "test_processors.py", "test_install.py",
+               "test_threads.py", "catalogue")  # what does not differ with Numba's version
 TWO_AT_ONCE = ("-n", "2", "--dist", "worksteal")  # tests that wait for processes of their own
 
 
@@ -115,8 +117,9 @@ def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
     if not (build / "build.ninja").exists():
         log.run("meson", "setup", build, "-Dwerror=true", "--buildtype=debugoptimized", *options, env={"CC": compiler})
     log.run("ninja", "-C", build)
-    # The command's tests and those that take a minute run once.
-    once = [] if sanitize and compiler == "gcc" else ["--no-suite", "slow", "--no-suite", "cli"]
+    # The command's tests and those that take a minute run once; a process is killed many times without a sanitizer.
+    elsewhere = ("kill",) if sanitize and compiler == "gcc" else ("kill", "slow", "cli") if sanitize else ("slow", "cli")
+    once = [word for suite in elsewhere for word in ("--no-suite", suite)]
     log.run("meson", "test", "-C", build, "--print-errorlogs", "--no-rebuild", "--timeout-multiplier", "3", *once,
             env={"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
 
@@ -162,8 +165,15 @@ def pytensor(log: Log) -> None:
     if python is None:
         SKIPPED.append("PyTensor and PyMC: no Python 3.13 on this machine")
         return
-    env = environment(log, "pytensor", python, "pytensor==3.3.7", "pymc==6.4.0", "numba==0.68.0", "xxhash")
-    pytest(log, env, *TWO_AT_ONCE, "tests/pytensor")
+    env = environment(log, "pytensor", python, *PYTENSOR)
+    pytest(log, env, *TWO_AT_ONCE, "tests/pytensor", "-k", "not eight_processes")
+
+
+@extra
+def pytensor_eight(log: Log) -> None:
+    """A PyMC model in eight cold processes at once (minutes)."""
+    env = environment(log, "pytensor", python_of("3.13") or "python3.13", *PYTENSOR)
+    pytest(log, env, "tests/pytensor", "-k", "eight_processes")
 
 
 @extra

@@ -18,8 +18,11 @@ from .. import _saggar
 from . import extensions, functions, identity, overrides, process
 
 RESOLVER = "numba"
-_of_library: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
-_of_template: WeakKeyDictionary[type, dict[Any, frozenset[str]]] = WeakKeyDictionary()
+_UNNAMED = ""  # stands for something that has no name in another process
+_of_library: WeakKeyDictionary[Any, frozenset[Any]] = WeakKeyDictionary()  # what each finished library was made with
+_of_template: WeakKeyDictionary[type, dict[Any, frozenset[Any]]] = WeakKeyDictionary()  # by what it was asked
+
+
 class Made(NamedTuple):
     """A function that was compiled into something else: its content then, and what replaced Numba's own."""
 
@@ -30,9 +33,6 @@ class Made(NamedTuple):
     def holds(self) -> bool:
         python = self.python()
         return self.replaced == overrides.digest() and (python is None or self.content == identity.known_digest(python))
-
-
-_UNNAMED = ""  # stands for something that has no name in another process
 
 
 class Collector:

@@ -298,11 +298,20 @@ def members(t: types.Type) -> list[types.Type]:
 def is_written_by_others(found: Any) -> bool:
     """True if a template's or an implementation's own functions are not Numba's."""
     found = unwrapped(found)
-    parts = [found]
-    if isinstance(found, type):  # classes that Numba makes for a method stand for what is registered for the attribute
-        parts = [part for cls in found.__mro__ if not cls.__module__.startswith("numba.") for value in vars(cls).values()
-                 for part in values.functions_behind(value)]
-    return any(isinstance(part, FunctionType) and not functions.is_pinned(part.__globals__.get("__name__")) for part in parts)
+    if not isinstance(found, type):
+        return _is_others(found)
+    known = _others.get(found)
+    if known is None:  # classes that Numba makes for a method stand for what is registered for the attribute
+        known = _others[found] = any(_is_others(part) for cls in found.__mro__ if not cls.__module__.startswith("numba.")
+                                     for value in vars(cls).values() for part in values.functions_behind(value))
+    return known
+
+
+_others: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def _is_others(part: Any) -> bool:
+    return isinstance(part, FunctionType) and not functions.is_pinned(part.__globals__.get("__name__"))
 
 
 def named(kind: str, found: Any) -> str:
