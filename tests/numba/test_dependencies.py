@@ -346,3 +346,60 @@ def test_what_a_ufunc_was_declared_with(project, before, after, out):
         project.write("lib.py", source.replace("DECLARED", declared))
         assert project.good(program).out == expected
         assert project.good(program).cacheable() == []
+
+
+MEMO = """
+    from numba import njit
+    from numba.extending import overload
+    K = None
+    def kept():
+        if kept.value is None: kept.value = 5
+        return kept.value
+    kept.value = None
+    def k():
+        global K
+        if K is None: K = kept() + 1
+        return K
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        n = k()
+        return lambda x: x + n
+    @njit(cache=True)
+    def first(x): return g(x)
+    @njit(cache=True)
+    def second(x): return g(x) * 10
+    """
+
+
+def test_a_value_that_an_overload_keeps(project):
+    project.write("lib.py", MEMO)
+    cold = project.good("import lib\nprint(lib.first(1), lib.second(1), lib.second(1.5))")
+    assert cold.out == "7 70 75.0\n" and cold.of("not-stored") == []
+    for program, out in (("lib.second(1.5), lib.second(1), lib.first(1)", "75.0 70 7"), ("lib.k(), lib.first(2.5), lib.first(1)", "6 8.5 7"),
+                         ("lib.first(2.5), lib.second(1)", "8.5 70")):
+        assert project.good(f"import lib\nprint({program})").out == out + "\n"
+    warm = project.good("import lib\nprint(lib.first(2.5), lib.second(1))")
+    assert warm.out == "8.5 70\n" and warm.cacheable() == []
+    project.write("lib.py", MEMO.replace("kept.value = 5", "kept.value = 7"))
+    assert project.good("import lib\nprint(lib.first(1), lib.second(1))").out == "9 90\n"
+
+
+@pytest.mark.parametrize("form", ["K = (K or 0) + 1", "K = 1 if K is None else K + 1", "K = 0 if K is None else K\n        K += 1"])
+def test_a_value_that_counts_the_runs(project, form):
+    project.write("lib.py", MEMO.replace("if K is None: K = kept() + 1", form))
+    program = "import lib\nprint(lib.first(1), lib.second(2.5), lib.second(1.5))"
+    plain = project.run(program, SAGGAR_MODE="off").out
+    for _ in range(2):
+        result = project.good(program)
+        assert result.out == plain and result.names("published") == []
+
+
+@pytest.mark.parametrize("form", ["if K is None: K = kept() + 1", "if K is not None: return K\n        K = kept() + 1"])
+def test_a_value_that_somebody_else_sets(project, form):
+    project.write("lib.py", MEMO.replace("if K is None: K = kept() + 1", form))
+    for number in range(3):
+        result = project.good("import lib\nprint(lib.first(1), setattr(lib, 'K', 50), lib.second(1.5))")
+        assert result.out == "7 None 515.0\n" and (number or result.names("not-stored") == ["second"])
+    assert project.good("import lib\nprint(lib.second(1.5), lib.first(1))").out == "75.0 7\n"
+    assert project.good("import lib\nprint(lib.first(1), lib.second(1.5))").cacheable() == []

@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar
-from . import extensions, functions, identity, overrides, process
+from . import extensions, functions, identity, memos, overrides, process
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -289,6 +289,14 @@ def _typing(cls: Any) -> None:
 
     for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
         template.apply = _watched_apply(template.apply)
+    original_build = templates._OverloadFunctionTemplate._build_impl
+
+    @functools.wraps(original_build)
+    def build_impl(self: Any, cache_key: Any, args: Any, kws: Any) -> Any:
+        with memos.Run(lambda: identity.kept(self._overload_func)):
+            return original_build(self, cache_key, args, kws)
+
+    templates._OverloadFunctionTemplate._build_impl = build_impl
     cls.resolve_function_type = resolve_function_type
     cls.resolve_getattr = resolve_getattr
     cls.resolve_setattr = resolve_setattr

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 from numba.core import extending
 
 from .. import _saggar
-from . import code, foreign, functions, kinds, values
+from . import code, foreign, functions, kinds, memos, values
 
 _MISSING = object()
 _BY_TEXT = {"globals", "eval", "exec", "vars", "locals", "getattr", "attrgetter"}  # names that lead to names in texts
@@ -36,7 +36,7 @@ _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, Mod
 class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
-    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed")
+    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed", "kept")
 
     def __init__(self, function: functions.Function, interpreted: bool) -> None:
         self.function = function
@@ -46,6 +46,7 @@ class Node:
         self.references: list[object] = []
         self.passed: list[tuple[str, ModuleType]] = []  # modules that it may hand to other functions
         self.guards: list[tuple[Any, str, object, bool]] = []
+        self.kept: dict[str, bytes] = {}  # what it reads and sets itself
         self.mutable = False
         self.encoded = b""
         self.shown: dict[str, object] = {}
@@ -118,6 +119,12 @@ def known_digest(obj: object) -> bytes | None:
         return None
 
 
+def kept(obj: object) -> dict[tuple[FunctionType, str], bytes]:
+    """What the functions behind one that Python runs read and set themselves: (function, label) to encoded value."""
+    return {(node.function.python, label): value for node in content(obj, interpreted=True).nodes
+            if node.function.python is not None for label, value in node.kept.items()}
+
+
 def _walk(root: object, interpreted: bool) -> tuple[list[Node], list[tuple[int, ...]]]:
     nodes: list[Node] = []
     links: list[tuple[int, ...]] = []
@@ -185,8 +192,18 @@ def _build(obj: object, interpreted: bool) -> Node:
     def take(what: str, value: object) -> None:
         if what in read or value is sys.modules or value is os.environ:
             return  # for the latter, see _read_dynamic
+        before = len(node.references)
         try:
-            read[what] = _saggar.Raw(encoder.encode(value))
+            encoded = encoder.encode(value)
+            if interpreted and memos.is_one(function.python, what):
+                node.kept[what] = encoded
+                node.mutable = True  # whether it was filled may become known later
+                if (empty := memos.emptied(function.python, what, encoded)) is not encoded:
+                    encoded = empty
+                    for target in node.references[before:]:
+                        del places[id(target)]
+                    del node.references[before:]
+            read[what] = _saggar.Raw(encoded)
         except _saggar.Uncacheable as error:
             raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {error}") from None
         if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
@@ -215,6 +232,7 @@ def _build(obj: object, interpreted: bool) -> Node:
             _read_imports(node, python, found, take)
             _read_dynamic(node, python, found, take)
             for name, value in sorted(vars(python).items()):
+                _guard(node, vars(python), name, value)
                 take(f"attribute {name}", value)
         _read_by_callees(node, take)
     node.encoded = _saggar.encode(_saggar.Record(function.kind, (

@@ -63,6 +63,7 @@ def check() -> None:
     _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
     for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
         _expect(template, "apply", "self", "args", "kws")
+    _expect(templates._OverloadFunctionTemplate, "_build_impl", "self", "cache_key", "args", "kws")
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
     _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
