@@ -88,16 +88,6 @@ static int visit_all(struct visit *v, int dirfd) {
 
 /* ---- Writing ---- */
 
-static int sync_data(int fd) {
-    int r;
-    do {
-        r = fdatasync(fd);
-    } while (r != 0 && errno == EINTR);
-    if (r == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
-        return SAGGAR_OK; /* some file systems have nothing to sync, and say so */
-    return sg_err_from_errno(errno);
-}
-
 static int write_file(struct visit *v, int dirfd, const struct sg_node *node) {
     mode_t mode = node->kind == SG_NODE_EXECUTABLE ? 0555 : 0444;
     int fd = openat(dirfd, node->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -107,7 +97,7 @@ static int write_file(struct visit *v, int dirfd, const struct sg_node *node) {
     if (err == SAGGAR_OK && fchmod(fd, mode) != 0)
         err = sg_err_from_errno(errno);
     if (err == SAGGAR_OK)
-        err = sync_data(fd);
+        err = sg_sync_data(fd);
     if (close(fd) != 0 && errno != EINTR && err == SAGGAR_OK)
         err = sg_err_from_errno(errno);
     return err == SAGGAR_OK ? err : refuse(v, node, err, saggar_strerror(err));
