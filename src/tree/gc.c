@@ -100,11 +100,14 @@ static bool take(struct collect *c, const struct found *f, char temp[SG_TEMP_NAM
     bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0;
     if (!ours)
         ours = errno != EWOULDBLOCK && f->age >= DAY; /* no locks here */
-    bool moved = ours && !c->options->dry_run && sg_temp_name(temp, SG_TREE_TEMP) == SAGGAR_OK &&
-                 renameat(c->dir, f->name, c->dir, temp) == 0;
     c->stats->held += !ours;
+    /* Replaced just before it was locked: what lies there now may be somebody's. */
+    bool taken = ours && sg_tree_is_named(c->dir, f->name, fd);
+    if (taken && !c->options->dry_run)
+        taken = sg_temp_name(temp, SG_TREE_TEMP) == SAGGAR_OK && renameat(c->dir, f->name, c->dir, temp) == 0;
+    (void)flock(fd, LOCK_UN); /* which a child that was forked meanwhile would keep */
     close(fd);
-    return moved || (ours && c->options->dry_run);
+    return taken;
 }
 
 static void remove_excess(struct collect *c) {

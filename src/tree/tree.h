@@ -152,12 +152,16 @@ struct sg_work {
     char *tree; /**< path + "/tree" */
     int lock;   /**< keeps sweepers away */
 };
+/** Never ENOTFOUND: no place is EACCESS. */
 int sg_work_open(const struct sg_places *places, struct sg_work *out);
 void sg_work_close(struct sg_work *work);
 
 /** The tree, placed; `sha256` of its packed bytes names it. The handle is held. */
 int sg_tree_place(const struct sg_places *places, const struct sg_tree *tree, const uint8_t sha256[32],
                   saggar_tree **out, char *detail);
+
+/** True if the name in the directory leads to what the descriptor is open on. */
+bool sg_tree_is_named(int dirfd, const char *name, int fd);
 
 /* ---- handle.c ---- */
 

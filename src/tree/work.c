@@ -142,9 +142,11 @@ static int make_work(int dirfd, const char *path, const char *prefix, struct sg_
 static int work_in_public(const char *base, struct sg_work *out) {
     struct sg_tree_swept swept;
     struct statvfs fs;
-    int fd = base == NULL || base[0] != '/' ? -1 : open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (base == NULL || base[0] != '/')
         return SAGGAR_ENOTFOUND;
+    int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return sg_err_from_errno(errno);
     int err = fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0 ? SAGGAR_EUNSUPPORTED : SAGGAR_OK;
     if (err == SAGGAR_OK)
         err = make_work(fd, base, SG_TREE_PRIVATE, out);
@@ -161,7 +163,7 @@ static int work_in_public(const char *base, struct sg_work *out) {
 int sg_work_open(const struct sg_places *places, struct sg_work *out) {
     const char *bases[] = {secure_getenv("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"};
     struct sg_tree_swept swept;
-    int first = SAGGAR_OK;
+    int first = SAGGAR_EACCESS; /* ENOTFOUND would say something of an entry */
     *out = (struct sg_work){NULL, NULL, -1};
     for (unsigned i = 0; i < places->n + sizeof bases / sizeof bases[0]; i++) {
         int fd, err;
@@ -178,7 +180,8 @@ int sg_work_open(const struct sg_places *places, struct sg_work *out) {
         }
         if (err == SAGGAR_OK || err == SAGGAR_ENOMEM)
             return err;
-        first = first == SAGGAR_OK ? err : first;
+        if (first == SAGGAR_EACCESS)
+            first = err == SAGGAR_ENOTFOUND ? SAGGAR_EACCESS : err;
     }
     return first;
 }
