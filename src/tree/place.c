@@ -66,11 +66,19 @@ static int take_away(const struct place *p, int fd) {
     return err == SAGGAR_OK ? SAGGAR_ENOTFOUND : err;
 }
 
+/* A directory that was made unreadable is made readable again, and then compared like any other. */
+static int open_named(const struct place *p) {
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, fd = openat(p->dir, p->name, flags);
+    if (fd < 0 && errno == EACCES && fchmodat(p->dir, p->name, 0555, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = openat(p->dir, p->name, flags);
+    return fd;
+}
+
 /* What lies under the name: open, held and compared. ENOTFOUND: nothing, or nothing any more. */
 static int find(struct place *p, int *out) {
     struct stat st;
     p->refused = false;
-    int fd = openat(p->dir, p->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open_named(p);
     if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
         return unlinkat(p->dir, p->name, 0) == 0 ? SAGGAR_ENOTFOUND : sg_err_from_errno(errno);
     if (fd < 0)
@@ -81,7 +89,8 @@ static int find(struct place *p, int *out) {
     if (err == SAGGAR_OK && fstat(fd, &st) != 0)
         err = sg_err_from_errno(errno);
     if (err == SAGGAR_OK) {
-        err = sg_store_owner_ok(&st) ? sg_tree_compare(p->tree, fd, p->detail) : SAGGAR_ECORRUPT;
+        bool open = (st.st_mode & (S_IRUSR | S_IXUSR)) == (S_IRUSR | S_IXUSR);
+        err = open && sg_store_owner_ok(&st) ? sg_tree_compare(p->tree, fd, p->detail) : SAGGAR_ECORRUPT;
         p->refused = err == SAGGAR_ECORRUPT;
         if (p->refused)
             err = take_away(p, fd);
