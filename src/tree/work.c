@@ -151,9 +151,10 @@ static int work_in_public(const char *base, struct sg_work *out) {
     if (err == SAGGAR_OK)
         err = make_work(fd, base, SG_TREE_PRIVATE, out);
     if (err == SAGGAR_OK) {
-        sg_tree_sweep(fd, SG_TREE_PRIVATE, MINUTE, false, &swept);
         err = check(out->path);
-        if (err != SAGGAR_OK)
+        if (err == SAGGAR_OK)
+            sg_tree_sweep(fd, SG_TREE_PRIVATE, MINUTE, false, &swept);
+        else
             sg_work_close(out);
     }
     close(fd);

@@ -89,6 +89,28 @@ static void test_foreign_names(void **state) {
     saggar_cache_close(cache);
 }
 
+/* What somebody works in stays, whatever the name of the host is and however old it looks. */
+static void test_held_litter(void **state) {
+    (void)state;
+    struct sg_tree_swept swept = {0, 0};
+    char name[SG_TEMP_NAME_MAX], path[600];
+    const struct timespec long_ago[2] = {{1700000000, 0}, {1700000000, 0}};
+    must(sg_temp_name(name, SG_TREE_TEMP));
+    name[5] = name[5] == 'a' ? 'b' : 'a'; /* another host */
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    int fd = open_dir(dir), lock = open_dir(path);
+    assert_int_equal(flock(lock, LOCK_SH), 0);
+    sg_tree_sweep(fd, SG_TREE_TEMP, 60, false, &swept);
+    assert_int_equal(swept.litter, 0);
+    assert_int_equal(access(path, F_OK), 0);
+    close(lock);
+    sg_tree_sweep(fd, SG_TREE_TEMP, 60, false, &swept);
+    assert_int_equal(swept.litter, 1);
+    close(fd);
+}
+
 /* Collections and uses side by side: a tree that is held is whole, always. */
 static int use(void *arg) {
     (void)arg;
@@ -130,8 +152,8 @@ static void test_beside_users(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUILD_CASE(test_bounds),        BUILD_CASE(test_held),         BUILD_CASE(test_use_is_noted),
-        BUILD_CASE(test_foreign_names), BUILD_CASE(test_beside_users),
+        BUILD_CASE(test_bounds),        BUILD_CASE(test_held),        BUILD_CASE(test_use_is_noted),
+        BUILD_CASE(test_foreign_names), BUILD_CASE(test_held_litter), BUILD_CASE(test_beside_users),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
