@@ -54,11 +54,28 @@ static int add_store(struct sg_places *p, const struct sg_store *store) {
     return err;
 }
 
+/* Beside the default store, not in it: that may be one that is only read, and a new one is known by being
+ * empty. */
+int sg_home_place(char **out) {
+    const char *base = secure_getenv("XDG_CACHE_HOME"), *tail = "/saggar-trees";
+    *out = NULL;
+    if (base == NULL || base[0] != '/') {
+        base = sg_home_is_foreign() ? NULL : secure_getenv("HOME");
+        tail = "/.cache/saggar-trees";
+    }
+    if (base == NULL || base[0] != '/')
+        return SAGGAR_OK;
+    if (asprintf(out, "%s%s", base, tail) < 0) {
+        *out = NULL;
+        return SAGGAR_ENOMEM;
+    }
+    return SAGGAR_OK;
+}
+
 static int add_home(struct sg_places *p) {
-    const char *cache = secure_getenv("XDG_CACHE_HOME");
-    if (cache != NULL && cache[0] == '/')
-        return add(p, cache, "/saggar/v1/trees");
-    return sg_home_is_foreign() ? SAGGAR_OK : add(p, secure_getenv("HOME"), "/.cache/saggar/v1/trees");
+    int err = sg_home_place(&p->paths[p->n]);
+    p->n += err == SAGGAR_OK && p->paths[p->n] != NULL;
+    return err;
 }
 
 int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
@@ -73,7 +90,7 @@ int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
         err = add(out, secure_getenv("XDG_RUNTIME_DIR"), "/saggar/trees");
     if (err == SAGGAR_OK && !local && store != NULL)
         err = add_store(out, store);
-    if (err == SAGGAR_OK && store == NULL)
+    if (err == SAGGAR_OK && store == NULL && cache->mode != SG_MODE_OFF) /* off: nothing is left behind */
         err = add_home(out);
     return err;
 }

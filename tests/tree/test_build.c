@@ -435,6 +435,60 @@ static void test_read_only(void **state) {
     saggar_cache_close(cache);
 }
 
+/* The default store is only read, or there is none: nothing is made in it, so that it is a new one when
+ * something is published. */
+static void test_default_store(void **state) {
+    (void)state;
+    saggar_cache *cache;
+    saggar_tree *tree;
+    saggar_built info;
+    saggar_cache_options options;
+    make_tree_image(path_in("image"));
+    for (int i = 0; i < 2; i++) {
+        saggar_cache_options_init(&options);
+        options.images = path_in("image");
+        options.store = i == 0 ? "" : NULL;
+        options.read_only = true;
+        must(saggar_cache_open(&options, &cache));
+        must(get(cache, 1, build_text, "never", 0, &tree, &info));
+        assert_true(!info.built && saggar_tree_is_shared(tree));
+        saggar_tree_release(tree);
+        must(get(cache, 2, build_text, "two", 0, &tree, &info));
+        saggar_tree_release(tree);
+        saggar_cache_close(cache);
+        assert_int_equal(access(path_in(".cache/saggar"), F_OK), -1);
+        assert_int_equal(count_names(path_in(".cache/saggar-trees"), ""), 1);
+    }
+    saggar_cache_options_init(&options);
+    options.images = "";
+    must(saggar_cache_open(&options, &cache));
+    must(publish(cache, 3, "text"));
+    saggar_cache_close(cache);
+    assert_int_equal(count_names(path_in(".cache/saggar"), "CACHEDIR.TAG"), 1);
+    int fd = open_dir(dir);
+    assert_true(sg_tree_remove(fd, ".cache"));
+    close(fd);
+}
+
+/* Switched off: built each time, into a directory that goes. */
+static void test_off(void **state) {
+    (void)state;
+    saggar_tree *tree;
+    saggar_built info;
+    setenv("SAGGAR_MODE", "off", 1);
+    setenv("TMPDIR", dir, 1);
+    saggar_cache *cache = open_cache("", store);
+    unsetenv("SAGGAR_MODE");
+    must(get(cache, 1, build_text, "text", 0, &tree, &info));
+    bool good = info.built && !info.stored && !saggar_tree_is_shared(tree) && tree_says(tree, "text");
+    saggar_tree_release(tree);
+    unsetenv("TMPDIR");
+    assert_true(good);
+    assert_int_equal(access(path_in(".cache"), F_OK), -1);
+    assert_int_equal(access(store, F_OK), -1);
+    saggar_cache_close(cache);
+}
+
 static void test_require_and_arguments(void **state) {
     (void)state;
     saggar_tree *tree;
@@ -469,6 +523,8 @@ int main(void) {
         BUILD_CASE(test_entry_tree),
         BUILD_CASE(test_require_and_arguments),
         BUILD_CASE(test_read_only),
+        BUILD_CASE(test_default_store),
+        BUILD_CASE(test_off),
         BUILD_CASE(test_wrong_trees),
         BUILD_CASE(test_trail),
     };
