@@ -1,8 +1,8 @@
 /*
  * What the shared objects in a tree require, read from their dynamic sections. The C library is required by
  * its newest version that is asked for; other libraries by name and versions (code/library.h), except those
- * that lie in the tree. What an object with a path of its own (RPATH, RUNPATH) needs is recorded and never
- * checked: where the entry is used it may be found there, whatever the rest of the system has.
+ * that lie in the tree. What an object with a path of its own (RPATH, RUNPATH) needs of them is recorded and
+ * never checked: where the entry is used it may be found there, whatever the rest of the system has.
  */
 #include <elf.h>
 #include <limits.h>

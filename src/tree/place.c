@@ -89,8 +89,8 @@ static int find(struct place *p, int *out) {
     if (err == SAGGAR_OK && fstat(fd, &st) != 0)
         err = sg_err_from_errno(errno);
     if (err == SAGGAR_OK) {
-        bool open = (st.st_mode & (S_IRUSR | S_IXUSR)) == (S_IRUSR | S_IXUSR);
-        err = open && sg_store_owner_ok(&st) ? sg_tree_compare(p->tree, fd, p->detail) : SAGGAR_ECORRUPT;
+        bool usable = (st.st_mode & (S_IRUSR | S_IXUSR)) == (S_IRUSR | S_IXUSR);
+        err = usable && sg_store_owner_ok(&st) ? sg_tree_compare(p->tree, fd, p->detail) : SAGGAR_ECORRUPT;
         p->refused = err == SAGGAR_ECORRUPT;
         if (p->refused)
             err = take_away(p, fd);

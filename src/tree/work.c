@@ -90,7 +90,7 @@ int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
         err = add(out, secure_getenv("XDG_RUNTIME_DIR"), "/saggar/trees");
     if (err == SAGGAR_OK && !local && store != NULL)
         err = add_store(out, store);
-    if (err == SAGGAR_OK && store == NULL && cache->mode != SG_MODE_OFF) /* off: nothing is left behind */
+    if (err == SAGGAR_OK && store == NULL && cache->mode != SG_MODE_OFF) /* off: never placed */
         err = add_home(out);
     return err;
 }
