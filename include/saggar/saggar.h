@@ -429,10 +429,12 @@ int saggar_cache_publish(saggar_cache *cache, saggar_draft *draft, uint8_t ident
  * A directory tree is one part of an entry, named "tree": regular files (executable or not), directories, and symbolic
  * links that stay inside. No times, owners, other bits of the mode or paths outside are kept; the same tree packs to the
  * same bytes. A finished tree lies read-only under a name taken from its content, in a directory that only this user (or
- * root) may write to: SAGGAR_TREES if it is set; else v1/trees in the store; where the store is on a network file system
- * or there is none, $XDG_RUNTIME_DIR/saggar/trees, then the user's cache directory; at last a private directory below
- * TMPDIR that goes when the handle is released. Before a finished tree is given out, each file in it is compared with the
- * entry; a tree that was changed is replaced.
+ * root) may write to. SAGGAR_TREES, if it is set, is the only one; else, each where the one before cannot be used:
+ *   a store that is written to:  v1/trees in it, then $XDG_RUNTIME_DIR/saggar/trees; the other way round if the store is
+ *                                on a network file system;
+ *   no store, or only read:      $XDG_RUNTIME_DIR/saggar/trees, then saggar-trees in $XDG_CACHE_HOME or ~/.cache.
+ * At last it is a private directory below TMPDIR (/tmp, /var/tmp, /dev/shm) that goes when the handle is released.
+ * Before a finished tree is given out, each file in it is compared with the entry; a tree that was changed is replaced.
  */
 typedef struct saggar_tree saggar_tree;
 
@@ -440,8 +442,9 @@ typedef struct saggar_tree saggar_tree;
  * Packs a directory as the draft's tree, and records what the shared objects in it require: architecture (unless the draft
  * has one), the version of the C library, and needed libraries with their versions, except those in the tree. A needed
  * library that the dynamic linker finds here must be found where the entry is used, with these versions: its file is
- * looked for as the linker does and read, and nothing is loaded. One that is found only by the object's own RPATH or
- * RUNPATH, or not at all, is recorded and not checked. What an object loads by itself later is not known.
+ * looked for as the linker does and read, and nothing is loaded. One that is not found here is recorded and not checked;
+ * so is every library (but the C library) that an object with an RPATH or RUNPATH of its own needs, since where the entry
+ * is used that path may be what leads to it. What an object loads by itself later is not known.
  * EINVAL: something that cannot be packed; `detail` (SAGGAR_DETAIL_SIZE bytes, may be NULL) names it. ELIMIT. ECORRUPT:
  * the directory changed meanwhile.
  */
@@ -449,7 +452,7 @@ int saggar_draft_tree(saggar_draft *d, const char *directory, char *detail);
 
 /**
  * Places the tree of an entry, or finds it placed. ENOTFOUND: the entry has none. ECORRUPT: it is malformed (nothing was
- * written): treat it as a miss. Else an error of the system: there is no place to put it.
+ * written): treat it as a miss. Else an error of the system: there is no place to put it (EACCESS, ENOSPACE, ...).
  */
 int saggar_entry_tree(saggar_entry *entry, saggar_tree **out, char *detail);
 
@@ -457,7 +460,7 @@ int saggar_entry_tree(saggar_entry *entry, saggar_tree **out, char *detail);
  * One file of an entry's tree in memory alone, where nothing can be placed: `path` is relative to the tree's root, `*fd` a
  * sealed memory file that nobody can change, closed on exec; the caller closes it. dlopen("/proc/self/fd/<fd>") loads it, under
  * that name, and without the tree around it. ENOTFOUND: no tree, or no such name; EINVAL: not a regular file (links are not
- * followed); ECORRUPT; EUNSUPPORTED: no memory files here.
+ * followed); ECORRUPT; EUNSUPPORTED: no memory files here; ENOSPACE: larger than RLIMIT_FSIZE allows.
  */
 int saggar_entry_tree_file(saggar_entry *entry, const char *path, int *fd);
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -91,6 +92,22 @@ int sg_write_all(int fd, const void *p, size_t n) {
         n -= (size_t)w;
     }
     return SAGGAR_OK;
+}
+
+bool sg_size_allowed(uint64_t size) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
+}
+
+int sg_sync_data(int fd) {
+    int r;
+    do {
+        r = fdatasync(fd);
+    } while (r != 0 && errno == EINTR);
+    /* Never a second try after a real error: it would succeed. */
+    if (r == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
+        return SAGGAR_OK;
+    return sg_err_from_errno(errno);
 }
 
 /* One folder. It may exist already, and a read-only or guarded parent need not let us try. */

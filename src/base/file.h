@@ -28,6 +28,13 @@ int sg_read_all_fd(int fd, size_t max, unsigned char **data, size_t *size, struc
 /* Writes all n bytes or fails. Does not close, does not sync. */
 int sg_write_all(int fd, const void *p, size_t n);
 
+/* Whether a file of this size may be written: a write beyond RLIMIT_FSIZE would raise a signal that ends the
+ * program. */
+bool sg_size_allowed(uint64_t size);
+
+/* The bytes of a file are on disk. OK too where the file system has nothing to sync and says so. */
+int sg_sync_data(int fd);
+
 /* mkdir -p: every missing component is made with exactly this mode (less the umask). */
 int sg_make_dirs(const char *path, mode_t mode);
 

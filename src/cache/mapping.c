@@ -186,7 +186,8 @@ int saggar_mapping_put(saggar_mapping *m, const void *key, size_t key_size, cons
         err = saggar_cache_claim(m->cache, digest, -1, &claim, &outcome);
     if (err != SAGGAR_OK)
         return err;
-    err = outcome == SAGGAR_CLAIM_FREED ? compare(m, key, key_size, value, size) : SAGGAR_ENOTFOUND;
+    /* Whoever waited, also in vain, may find what another wrote meanwhile. */
+    err = outcome == SAGGAR_CLAIM_OWNED ? SAGGAR_ENOTFOUND : compare(m, key, key_size, value, size);
     if (err == SAGGAR_ENOTFOUND)
         err = publish(m, key, key_size, value, size);
     saggar_claim_release(claim);

@@ -97,11 +97,11 @@ static int collect(const char *path) {
         o.max_age = (uint64_t)max_age;
     o.dry_run = dry_run;
     int err = sg_store_gc(path, &o, &stats);
-    if (err == SAGGAR_OK)
+    if (err == SAGGAR_OK || err == SAGGAR_ENOTFOUND) /* trees of images lie elsewhere */
         err = sg_trees_gc_all(path, &o, &trees);
     stats.litter += trees.litter;
     stats.failed += trees.failed;
-    if (err != SAGGAR_OK && err != SAGGAR_ENOTFOUND)
+    if (err != SAGGAR_OK)
         return cli_fail("%s: %s", path, saggar_strerror(err));
     int status = 0;
     if (json)
@@ -140,10 +140,10 @@ const struct cli_command cli_gc = {
     .summary = "remove old entries and litter from a store",
     .about =
         "Removes the oldest entries until the store is within its bounds, and what interrupted writers left "
-        "behind. Finished trees go by the same bounds, counted from their last use; one that is in use "
+        "behind. Finished trees go by the same bounds, counted from their last use: in the store, and in the "
+        "places beside it (SAGGAR_TREES, XDG_RUNTIME_DIR, the user's cache directory). One that is in use "
         "stays. Programs that read or write the store meanwhile are not disturbed: at worst they compile "
-        "again. "
-        "A store also collects itself now and then.",
+        "again. A store also collects itself now and then.",
     .example = "saggar gc --max-size 2G --max-age 30d --dry-run",
     .options = options,
     .exits = exits,

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -270,18 +269,12 @@ static int put(int fd, struct sg_sha256_ctx *sha, const void *p, size_t n) {
     return err == SAGGAR_OK ? sg_sha256_update(sha, p, n) : err;
 }
 
-/* A write beyond this limit would raise a signal that ends the program. */
-static bool fits_limit(uint64_t size) {
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
-}
-
 static int write_bytes(const saggar_image_writer *w, const struct sg_buf *front, int fd, uint8_t sha256[32]) {
     struct sg_sha256_ctx sha;
     uint64_t size = front->len;
     for (size_t i = 0; i < w->n; i++)
         size += w->items[i].size;
-    if (!fits_limit(size))
+    if (!sg_size_allowed(size))
         return SAGGAR_ENOSPACE;
     int err = sg_sha256_init(&sha);
     if (err == SAGGAR_OK)

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -144,27 +143,9 @@ static int open_folder(const struct sg_store *store, unsigned lead, int *fd) {
 /* ---- The temporary file
  * ------------------------------------------------------------------------------------------ */
 
-/* A write beyond this limit would raise a signal that ends the program. */
-static bool fits_limit(uint64_t size) {
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
-}
-
-static int sync_data(int fd) {
-    int r;
-    do {
-        r = fdatasync(fd);
-    } while (r != 0 && errno == EINTR);
-    /* Some file systems have nothing to sync and say so. Never a second try after a real error: it would
-     * succeed. */
-    if (r == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
-        return SAGGAR_OK;
-    return sg_err_from_errno(errno);
-}
-
 static int write_temp(struct publish *p) {
     int fd;
-    if (!fits_limit((uint64_t)p->core->len + p->annex->len))
+    if (!sg_size_allowed((uint64_t)p->core->len + p->annex->len))
         return SAGGAR_ENOSPACE;
     int err = sg_temp_open(p->folder, SG_STORE_TEMP, p->temp, &fd);
     if (err != SAGGAR_OK)
@@ -173,7 +154,7 @@ static int write_temp(struct publish *p) {
     if (err == SAGGAR_OK)
         err = sg_write_all(fd, p->annex->data, p->annex->len);
     if (err == SAGGAR_OK)
-        err = sync_data(fd);
+        err = sg_sync_data(fd);
     if (close(fd) != 0 && errno != EINTR && err == SAGGAR_OK)
         err = sg_err_from_errno(errno);
     if (err != SAGGAR_OK)

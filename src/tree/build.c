@@ -71,6 +71,8 @@ static int add_tree(saggar_draft *draft, const char *directory, struct sg_buf *p
 int saggar_draft_tree(saggar_draft *d, const char *directory, char *detail) {
     struct sg_buf packed;
     struct sg_tree tree;
+    if (detail != NULL)
+        detail[0] = '\0';
     if (d == NULL || directory == NULL)
         return SAGGAR_EINVAL;
     sg_buf_init(&packed, UINT32_MAX);

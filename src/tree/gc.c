@@ -100,11 +100,14 @@ static bool take(struct collect *c, const struct found *f, char temp[SG_TEMP_NAM
     bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0;
     if (!ours)
         ours = errno != EWOULDBLOCK && f->age >= DAY; /* no locks here */
-    bool moved = ours && !c->options->dry_run && sg_temp_name(temp, SG_TREE_TEMP) == SAGGAR_OK &&
-                 renameat(c->dir, f->name, c->dir, temp) == 0;
     c->stats->held += !ours;
+    /* Replaced just before it was locked: what lies there now may be somebody's. */
+    bool taken = ours && sg_tree_is_named(c->dir, f->name, fd);
+    if (taken && !c->options->dry_run)
+        taken = sg_temp_name(temp, SG_TREE_TEMP) == SAGGAR_OK && renameat(c->dir, f->name, c->dir, temp) == 0;
+    (void)flock(fd, LOCK_UN); /* which a child that was forked meanwhile would keep */
     close(fd);
-    return moved || (ours && c->options->dry_run);
+    return taken;
 }
 
 static void remove_excess(struct collect *c) {
@@ -158,24 +161,42 @@ static void add_stats(struct sg_trees_stats *sum, const struct sg_trees_stats *o
     sum->held += one->held;
 }
 
+/* One place; takes over the path, which may be NULL. */
+static int add_place(char *path, const struct sg_gc_options *options, struct sg_trees_stats *sum) {
+    struct sg_trees_stats one;
+    if (path == NULL)
+        return SAGGAR_ENOTFOUND;
+    int err = sg_trees_gc(path, options, &one);
+    free(path);
+    add_stats(sum, &one);
+    return err;
+}
+
+static int join(const char *base, const char *tail, char **out) {
+    *out = NULL;
+    if (base == NULL || asprintf(out, "%s%s", base, tail) >= 0)
+        return SAGGAR_OK;
+    *out = NULL;
+    return SAGGAR_ENOMEM;
+}
+
+/* A variable's value, if it is an absolute path. */
+static const char *folder(const char *variable) {
+    const char *value = secure_getenv(variable);
+    return value != NULL && value[0] == '/' ? value : NULL;
+}
+
 int sg_trees_gc_all(const char *store, const struct sg_gc_options *options, struct sg_trees_stats *stats) {
-    const char *const bases[] = {store, secure_getenv("SAGGAR_TREES"), secure_getenv("XDG_RUNTIME_DIR")};
-    static const char *const tails[] = {"/v1/trees", "", "/saggar/trees"};
-    int result = SAGGAR_OK;
+    char *paths[4];
     memset(stats, 0, sizeof *stats);
-    for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
-        struct sg_trees_stats one;
-        char *path;
-        if (bases[i] == NULL || (i > 0 && bases[i][0] != '/'))
-            continue;
-        if (asprintf(&path, "%s%s", bases[i], tails[i]) < 0)
-            return SAGGAR_ENOMEM;
-        int err = sg_trees_gc(path, options, &one);
-        free(path);
-        add_stats(stats, &one);
-        if (i == 0 && err != SAGGAR_OK && err != SAGGAR_ENOTFOUND)
-            result = err;
-    }
+    int errors[] = {join(store, "/v1/trees", &paths[0]), join(folder("SAGGAR_TREES"), "", &paths[1]),
+                    join(folder("XDG_RUNTIME_DIR"), "/saggar/trees", &paths[2]), sg_home_place(&paths[3])};
+    int result = add_place(paths[0], options, stats);
+    result = result == SAGGAR_ENOTFOUND ? SAGGAR_OK : result;
+    for (size_t i = 1; i < sizeof paths / sizeof paths[0]; i++)
+        (void)add_place(paths[i], options, stats);
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        result = errors[i] != SAGGAR_OK ? errors[i] : result;
     return result;
 }
 

@@ -24,6 +24,8 @@ static int make_file(const char *name) {
 
 static int fill(const struct sg_node *node, int *out) {
     char name[SG_TREE_NAME + 1];
+    if (!sg_size_allowed(node->size)) /* memory too */
+        return SAGGAR_ENOSPACE;
     size_t n = strnlen(node->name, 200); /* the system's limit is a little less than a name's */
     memcpy(name, node->name, n);
     name[n] = '\0';

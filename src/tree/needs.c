@@ -1,7 +1,8 @@
 /*
  * What the shared objects in a tree require, read from their dynamic sections. The C library is required by
  * its newest version that is asked for; other libraries by name and versions (code/library.h), except those
- * that lie in the tree.
+ * that lie in the tree. What an object with a path of its own (RPATH, RUNPATH) needs of them is recorded and
+ * never checked: where the entry is used it may be found there, whatever the rest of the system has.
  */
 #include <elf.h>
 #include <limits.h>
@@ -59,6 +60,8 @@ static bool is_glibc(const char *soname) {
     return false;
 }
 
+/* Versions that are no numbers come to old releases too (GLIBC_ABI_...): the library is asked for the name,
+ * as the linker asks it. A private one promises nothing, and is never there. */
 static int note_glibc(void *context, const char *soname, const char *version) {
     struct needs *n = context;
     unsigned long major, minor;
@@ -67,9 +70,10 @@ static int note_glibc(void *context, const char *soname, const char *version) {
     if (strcmp(version, "GLIBC_ABI_DT_RELR") == 0) { /* packed relocations: since 2.36 */
         major = 2, minor = 36;
     } else if (sscanf(version, "GLIBC_%lu.%lu", &major, &minor) != 2) {
+        char *one[] = {(char *)(uintptr_t)version};
         return strcmp(version, "GLIBC_PRIVATE") == 0
                    ? saggar_draft_require_library(n->draft, "GLIBC_PRIVATE", "any")
-                   : 0;
+                   : sg_draft_needed(n->draft, soname, one, 1, true);
     }
     if (major > n->glibc[0] || (major == n->glibc[0] && minor > n->glibc[1])) {
         n->glibc[0] = major;
@@ -102,6 +106,7 @@ static int note_library(void *context, const char *soname) {
         return 0;
     int err = sg_dynamic_versions_needed(n->object, note_version, &v);
     if (err == SAGGAR_OK) {
+        /* With a path of its own the object may have it from there, elsewhere even if not here. */
         bool found = !sg_dynamic_has_path(n->object) && sg_library_find(soname, path, sizeof path) &&
                      sg_library_defines(path, (const char *const *)v.names, v.n, NULL);
         err = sg_draft_needed(n->draft, soname, v.names, v.n, found);

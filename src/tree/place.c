@@ -28,13 +28,19 @@ struct place {
     const struct sg_tree *tree;
     char *detail;
     bool written; /* by us */
+    bool refused; /* what was found last is not the tree */
 };
 
-/* True if the name still leads to what the descriptor is open on. */
-static bool is_named(const struct place *p, int fd) {
+bool sg_tree_is_named(int dirfd, const char *name, int fd) {
     struct stat a, b;
-    return fstat(fd, &a) == 0 && fstatat(p->dir, p->name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return fstat(fd, &a) == 0 && fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/* Ends a lock too that a child has, which another thread forked meanwhile. */
+static void unlock_and_close(int fd) {
+    (void)flock(fd, LOCK_UN);
+    close(fd);
 }
 
 /* Collectors go by it. Not at each use: a write per hit would be too much. */
@@ -50,7 +56,7 @@ static int take_away(const struct place *p, int fd) {
     char temp[SG_TEMP_NAME_MAX];
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         return SAGGAR_EBUSY;
-    if (!is_named(p, fd))
+    if (!sg_tree_is_named(p->dir, p->name, fd))
         return SAGGAR_ENOTFOUND;
     int err = sg_temp_name(temp, SG_TREE_TEMP);
     if (err == SAGGAR_OK && renameat(p->dir, p->name, p->dir, temp) != 0)
@@ -60,26 +66,37 @@ static int take_away(const struct place *p, int fd) {
     return err == SAGGAR_OK ? SAGGAR_ENOTFOUND : err;
 }
 
+/* A directory that was made unreadable is made readable again, and then compared like any other. */
+static int open_named(const struct place *p) {
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, fd = openat(p->dir, p->name, flags);
+    if (fd < 0 && errno == EACCES && fchmodat(p->dir, p->name, 0555, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = openat(p->dir, p->name, flags);
+    return fd;
+}
+
 /* What lies under the name: open, held and compared. ENOTFOUND: nothing, or nothing any more. */
-static int find(const struct place *p, int *out) {
+static int find(struct place *p, int *out) {
     struct stat st;
-    int fd = openat(p->dir, p->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    p->refused = false;
+    int fd = open_named(p);
     if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
         return unlinkat(p->dir, p->name, 0) == 0 ? SAGGAR_ENOTFOUND : sg_err_from_errno(errno);
     if (fd < 0)
         return sg_err_from_errno(errno);
     int err = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK ? SAGGAR_ENOTFOUND : SAGGAR_OK;
-    if (err == SAGGAR_OK && !is_named(p, fd)) /* collected just before it was locked */
+    if (err == SAGGAR_OK && !sg_tree_is_named(p->dir, p->name, fd)) /* collected just before it was locked */
         err = SAGGAR_ENOTFOUND;
     if (err == SAGGAR_OK && fstat(fd, &st) != 0)
         err = sg_err_from_errno(errno);
     if (err == SAGGAR_OK) {
-        err = sg_store_owner_ok(&st) ? sg_tree_compare(p->tree, fd, p->detail) : SAGGAR_ECORRUPT;
-        if (err == SAGGAR_ECORRUPT)
+        bool usable = (st.st_mode & (S_IRUSR | S_IXUSR)) == (S_IRUSR | S_IXUSR);
+        err = usable && sg_store_owner_ok(&st) ? sg_tree_compare(p->tree, fd, p->detail) : SAGGAR_ECORRUPT;
+        p->refused = err == SAGGAR_ECORRUPT;
+        if (p->refused)
             err = take_away(p, fd);
     }
     if (err != SAGGAR_OK) {
-        close(fd);
+        unlock_and_close(fd);
         return err;
     }
     touch(fd);
@@ -87,10 +104,11 @@ static int find(const struct place *p, int *out) {
     return SAGGAR_OK;
 }
 
-/* Writes the tree beside and gives it its name. OK too if somebody else was first. */
-static int write_new(const struct place *p) {
+/* Writes the tree beside and gives it its name. OK too if somebody else was first: then it is not `ours`. */
+static int write_new(const struct place *p, bool *ours) {
     char temp[SG_TEMP_NAME_MAX];
     int err = sg_temp_name(temp, SG_TREE_TEMP);
+    *ours = false;
     if (err != SAGGAR_OK)
         return err;
     if (mkdirat(p->dir, temp, 0700) != 0)
@@ -110,12 +128,13 @@ static int write_new(const struct place *p) {
     if (!named)
         (void)sg_tree_remove(p->dir, temp);
     if (fd >= 0)
-        close(fd);
+        unlock_and_close(fd);
+    *ours = named;
     return err;
 }
 
 /* Until somebody else has written the tree, or the lock is ours, or the time is over. */
-static int wait_for_writer(const struct place *p, int *out) {
+static int wait_for_writer(struct place *p, int *out) {
     const struct timespec pause = {0, LOCK_PAUSE_NS};
     for (int i = 0; i < LOCK_TRIES; i++) {
         bool ours = flock(p->dir, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
@@ -136,13 +155,16 @@ static int place_in(const struct sg_places *places, unsigned i, struct place *p,
     if (err == SAGGAR_ENOTFOUND)
         err = wait_for_writer(p, out);
     for (int k = 0; k < ATTEMPTS && err == SAGGAR_ENOTFOUND; k++) {
-        err = write_new(p);
+        bool ours;
+        err = write_new(p, &ours);
         p->written = p->written || err == SAGGAR_OK;
         sg_tree_sweep(p->dir, SG_TREE_TEMP, MINUTE, false, &swept);
         if (err == SAGGAR_OK)
             err = find(p, out);
+        if (err == SAGGAR_ENOTFOUND && ours && p->refused)
+            err = SAGGAR_EUNSUPPORTED; /* what is written here does not stay what it is */
     }
-    close(p->dir);
+    unlock_and_close(p->dir);
     return err;
 }
 
@@ -160,7 +182,7 @@ static int place_privately(const struct sg_places *places, struct place *p, sagg
         close(fd);
     if (err != SAGGAR_OK) {
         sg_work_close(&work);
-        return err;
+        return err == SAGGAR_ENOTFOUND ? SAGGAR_EACCESS : err; /* the directory went away */
     }
     *out = sg_tree_private(&work);
     return *out == NULL ? SAGGAR_ENOMEM : SAGGAR_OK;

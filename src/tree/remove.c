@@ -62,6 +62,8 @@ static bool is_held(int dirfd, const char *name, bool *locks) {
     bool got = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
     bool held = fd >= 0 && !got && errno == EWOULDBLOCK;
     *locks = got || held;
+    if (got)
+        (void)flock(fd, LOCK_UN); /* which a child that was forked meanwhile would keep */
     if (fd >= 0)
         close(fd);
     return held;
@@ -75,11 +77,9 @@ static bool is_litter(int dirfd, const char *name, const char *prefix, const cha
     time_t now = time(NULL);
     uint64_t old = st.st_mtim.tv_sec >= now ? 0 : (uint64_t)(now - st.st_mtim.tv_sec);
     int alive = sg_temp_owner(name, prefix, host);
-    if (alive < 0)
-        return old >= DAY;
-    if (old < age || (S_ISDIR(st.st_mode) && is_held(dirfd, name, &locks)))
+    if (old < (alive < 0 ? DAY : age) || (S_ISDIR(st.st_mode) && is_held(dirfd, name, &locks)))
         return false;
-    return alive == 0 || (S_ISDIR(st.st_mode) && locks && old >= MINUTE);
+    return alive <= 0 || (S_ISDIR(st.st_mode) && locks && old >= MINUTE);
 }
 
 void sg_tree_sweep(int dirfd, const char *prefix, uint64_t age, bool dry_run, struct sg_tree_swept *out) {

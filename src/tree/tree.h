@@ -140,6 +140,8 @@ struct sg_places {
     unsigned in_store;     /**< which one that is */
 };
 
+/** The place in the user's cache directory, malloc'd; NULL: there is none. ENOMEM. */
+int sg_home_place(char **out);
 /** ENOMEM. Freed by sg_places_free(), also on failure. */
 int sg_places_of(const saggar_cache *cache, struct sg_places *out);
 void sg_places_free(struct sg_places *places);
@@ -152,12 +154,16 @@ struct sg_work {
     char *tree; /**< path + "/tree" */
     int lock;   /**< keeps sweepers away */
 };
+/** Never ENOTFOUND: no place is EACCESS. */
 int sg_work_open(const struct sg_places *places, struct sg_work *out);
 void sg_work_close(struct sg_work *work);
 
 /** The tree, placed; `sha256` of its packed bytes names it. The handle is held. */
 int sg_tree_place(const struct sg_places *places, const struct sg_tree *tree, const uint8_t sha256[32],
                   saggar_tree **out, char *detail);
+
+/** True if the name in the directory leads to what the descriptor is open on. */
+bool sg_tree_is_named(int dirfd, const char *name, int fd);
 
 /* ---- handle.c ---- */
 
@@ -175,7 +181,8 @@ struct sg_trees_stats {
 };
 /** Collects the trees of one directory: the bounds of `options` (of store.h), last use for publication. */
 int sg_trees_gc(const char *path, const struct sg_gc_options *options, struct sg_trees_stats *stats);
-/** The trees of a store, and of the places beside it that the environment names. */
+/** The trees of a store (NULL: none), and of the places beside it: those that the environment names, and the
+ * one of the user's cache directory. */
 int sg_trees_gc_all(const char *store, const struct sg_gc_options *options, struct sg_trees_stats *stats);
 /** After a tree was placed: now and then, with the default bounds and a month without use. Fails silently. */
 void sg_trees_gc_auto(const char *path, const uint8_t sha256[32]);

@@ -88,18 +88,10 @@ static int visit_all(struct visit *v, int dirfd) {
 
 /* ---- Writing ---- */
 
-static int sync_data(int fd) {
-    int r;
-    do {
-        r = fdatasync(fd);
-    } while (r != 0 && errno == EINTR);
-    if (r == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
-        return SAGGAR_OK; /* some file systems have nothing to sync, and say so */
-    return sg_err_from_errno(errno);
-}
-
 static int write_file(struct visit *v, int dirfd, const struct sg_node *node) {
     mode_t mode = node->kind == SG_NODE_EXECUTABLE ? 0555 : 0444;
+    if (!sg_size_allowed(node->size))
+        return refuse(v, node, SAGGAR_ENOSPACE, saggar_strerror(SAGGAR_ENOSPACE));
     int fd = openat(dirfd, node->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return system_error(v, node);
@@ -107,7 +99,7 @@ static int write_file(struct visit *v, int dirfd, const struct sg_node *node) {
     if (err == SAGGAR_OK && fchmod(fd, mode) != 0)
         err = sg_err_from_errno(errno);
     if (err == SAGGAR_OK)
-        err = sync_data(fd);
+        err = sg_sync_data(fd);
     if (close(fd) != 0 && errno != EINTR && err == SAGGAR_OK)
         err = sg_err_from_errno(errno);
     return err == SAGGAR_OK ? err : refuse(v, node, err, saggar_strerror(err));
@@ -160,12 +152,13 @@ static int compare_file(struct visit *v, int dirfd, const struct sg_node *node) 
     int err = SAGGAR_OK;
     int fd = openat(dirfd, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
-        return errno == ENOENT || errno == ELOOP || errno == ENXIO
+        return errno == ENOENT || errno == ELOOP || errno == ENXIO || errno == EACCES
                    ? refuse(v, node, SAGGAR_ECORRUPT, "not the file that it was")
                    : system_error(v, node);
     if (fstat(fd, &st) != 0)
         err = system_error(v, node);
     else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != node->size || !sg_store_owner_ok(&st) ||
+             (st.st_mode & S_IRUSR) == 0 ||
              ((st.st_mode & S_IXUSR) != 0) != (node->kind == SG_NODE_EXECUTABLE))
         err = refuse(v, node, SAGGAR_ECORRUPT, "another kind, size, mode or owner");
     if (err == SAGGAR_OK)
@@ -198,7 +191,8 @@ static int compare_node(struct visit *v, int dirfd, const struct sg_node *node) 
     bool there = fstatat(dirfd, node->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
     if (!there && errno != ENOENT)
         return system_error(v, node);
-    if (!there || !S_ISDIR(st.st_mode) || !sg_store_owner_ok(&st))
+    if (!there || !S_ISDIR(st.st_mode) || (st.st_mode & (S_IRUSR | S_IXUSR)) != (S_IRUSR | S_IXUSR) ||
+        !sg_store_owner_ok(&st))
         return refuse(v, node, SAGGAR_ECORRUPT, "not the directory that it was");
     return SAGGAR_OK;
 }

@@ -54,11 +54,28 @@ static int add_store(struct sg_places *p, const struct sg_store *store) {
     return err;
 }
 
+/* Beside the default store, not in it: that may be one that is only read, and a new one is known by being
+ * empty. */
+int sg_home_place(char **out) {
+    const char *base = secure_getenv("XDG_CACHE_HOME"), *tail = "/saggar-trees";
+    *out = NULL;
+    if (base == NULL || base[0] != '/') {
+        base = sg_home_is_foreign() ? NULL : secure_getenv("HOME");
+        tail = "/.cache/saggar-trees";
+    }
+    if (base == NULL || base[0] != '/')
+        return SAGGAR_OK;
+    if (asprintf(out, "%s%s", base, tail) < 0) {
+        *out = NULL;
+        return SAGGAR_ENOMEM;
+    }
+    return SAGGAR_OK;
+}
+
 static int add_home(struct sg_places *p) {
-    const char *cache = secure_getenv("XDG_CACHE_HOME");
-    if (cache != NULL && cache[0] == '/')
-        return add(p, cache, "/saggar/v1/trees");
-    return sg_home_is_foreign() ? SAGGAR_OK : add(p, secure_getenv("HOME"), "/.cache/saggar/v1/trees");
+    int err = sg_home_place(&p->paths[p->n]);
+    p->n += err == SAGGAR_OK && p->paths[p->n] != NULL;
+    return err;
 }
 
 int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
@@ -73,7 +90,7 @@ int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
         err = add(out, secure_getenv("XDG_RUNTIME_DIR"), "/saggar/trees");
     if (err == SAGGAR_OK && !local && store != NULL)
         err = add_store(out, store);
-    if (err == SAGGAR_OK && store == NULL)
+    if (err == SAGGAR_OK && store == NULL && cache->mode != SG_MODE_OFF) /* off: never placed */
         err = add_home(out);
     return err;
 }
@@ -142,16 +159,19 @@ static int make_work(int dirfd, const char *path, const char *prefix, struct sg_
 static int work_in_public(const char *base, struct sg_work *out) {
     struct sg_tree_swept swept;
     struct statvfs fs;
-    int fd = base == NULL || base[0] != '/' ? -1 : open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (base == NULL || base[0] != '/')
         return SAGGAR_ENOTFOUND;
+    int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return sg_err_from_errno(errno);
     int err = fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0 ? SAGGAR_EUNSUPPORTED : SAGGAR_OK;
     if (err == SAGGAR_OK)
         err = make_work(fd, base, SG_TREE_PRIVATE, out);
     if (err == SAGGAR_OK) {
-        sg_tree_sweep(fd, SG_TREE_PRIVATE, MINUTE, false, &swept);
         err = check(out->path);
-        if (err != SAGGAR_OK)
+        if (err == SAGGAR_OK)
+            sg_tree_sweep(fd, SG_TREE_PRIVATE, MINUTE, false, &swept);
+        else
             sg_work_close(out);
     }
     close(fd);
@@ -161,7 +181,7 @@ static int work_in_public(const char *base, struct sg_work *out) {
 int sg_work_open(const struct sg_places *places, struct sg_work *out) {
     const char *bases[] = {secure_getenv("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"};
     struct sg_tree_swept swept;
-    int first = SAGGAR_OK;
+    int first = SAGGAR_EACCESS; /* ENOTFOUND would say something of an entry */
     *out = (struct sg_work){NULL, NULL, -1};
     for (unsigned i = 0; i < places->n + sizeof bases / sizeof bases[0]; i++) {
         int fd, err;
@@ -178,7 +198,8 @@ int sg_work_open(const struct sg_places *places, struct sg_work *out) {
         }
         if (err == SAGGAR_OK || err == SAGGAR_ENOMEM)
             return err;
-        first = first == SAGGAR_OK ? err : first;
+        if (first == SAGGAR_EACCESS)
+            first = err == SAGGAR_ENOTFOUND ? SAGGAR_EACCESS : err;
     }
     return first;
 }

@@ -244,6 +244,38 @@ static void test_written_once(void **state) {
     munmap(shared, sizeof *shared);
 }
 
+/* Another holds the claim, is slower than the wait, and writes meanwhile: its value is the one. */
+static int put_late(void *arg) {
+    (void)arg;
+    saggar_mapping *m = open_mapping("", store, "a");
+    int err = put(m, "key", "late");
+    saggar_mapping_free(m);
+    return err == SAGGAR_EEXISTS ? 0 : 1;
+}
+
+static void test_written_while_waiting(void **state) {
+    (void)state;
+    uint8_t key[32];
+    saggar_claim *claim;
+    saggar_claim_outcome outcome;
+    saggar_cache *cache = open_cache("", store);
+    saggar_mapping *m;
+    must(saggar_mapping_new(cache, "a", &m));
+    must(saggar_mapping_key(m, "key", 3, key));
+    must(saggar_cache_claim(cache, key, 0, &claim, &outcome));
+    assert_int_equal(outcome, SAGGAR_CLAIM_OWNED);
+    setenv("SAGGAR_WAIT", "1", 1);
+    pid_t pid = child_start(put_late, NULL);
+    unsetenv("SAGGAR_WAIT");
+    usleep(300000);
+    must(put(m, "key", "early"));
+    assert_int_equal(child_wait(pid), 0);
+    assert_true(has(m, "key", "early"));
+    saggar_claim_release(claim);
+    saggar_mapping_free(m);
+    saggar_cache_close(cache);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MAKE_CASE(test_made_without_a_trace),
@@ -253,6 +285,7 @@ int main(void) {
         MAKE_CASE(test_arguments),
         MAKE_CASE(test_damage_is_a_miss),
         MAKE_CASE(test_written_once),
+        MAKE_CASE(test_written_while_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

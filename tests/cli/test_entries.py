@@ -359,6 +359,19 @@ def test_gc_of_trees(saggar):
     assert [path.name for path in trees.iterdir()] == ["note"]
 
 
+def test_gc_of_trees_without_a_store(saggar):
+    for folder in ("cache/saggar-trees", "run/saggar/trees"):
+        tree = saggar.home / folder / ("0" * 64)
+        tree.mkdir(parents=True, mode=0o700)
+        (tree / "file").write_text("x" * 1000)
+        os.utime(tree, (1700000000, 1700000000))
+        tree.parent.chmod(0o700)
+    env = {"XDG_CACHE_HOME": str(saggar.home / "cache"), "XDG_RUNTIME_DIR": str(saggar.home / "run")}
+    assert "removed 2 finished trees (2.0 kB); 0 left" in saggar("gc", "--max-age", "1d", env=env).out
+    assert not list(saggar.home.glob("cache/saggar-trees/*")) and not list(saggar.home.glob("run/saggar/trees/*"))
+    assert not (saggar.home / "cache/saggar").exists()
+
+
 def test_gc_only_touches_stores(saggar):
     folder = saggar.home / "precious"
     folder.mkdir()

@@ -1,4 +1,5 @@
 /* A tree built once, found again, and what is left when that goes wrong. */
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "build.h"
@@ -264,6 +265,119 @@ static void test_wrong_trees(void **state) {
     assert_int_equal(shared->builds, 1);
 }
 
+/* Beyond this limit a write would end the process by a signal. */
+static int place_limited(void *arg) {
+    const struct rlimit limit = {4, 4};
+    saggar_entry *entry;
+    saggar_reason reason;
+    saggar_tree *tree;
+    uint8_t key[32];
+    int fd;
+    (void)arg;
+    saggar_cache *cache = open_cache(path_in("image"), "");
+    make_key(1, key);
+    must(saggar_cache_find(cache, key, NULL, &entry, &reason, NULL));
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 1;
+    if (saggar_entry_tree(entry, &tree, NULL) != SAGGAR_ENOSPACE)
+        return 2;
+    if (saggar_entry_tree_file(entry, "lib/code.so", &fd) != SAGGAR_ENOSPACE)
+        return 3;
+    if (saggar_entry_tree_file(entry, "run", &fd) != SAGGAR_OK)
+        return 4;
+    close(fd);
+    saggar_entry_release(entry);
+    saggar_cache_close(cache);
+    return 0;
+}
+
+static void test_file_size_limit(void **state) {
+    (void)state;
+    make_tree_image(path_in("image"));
+    setenv("SAGGAR_TREES", path_in("places"), 1);
+    assert_int_equal(child_run(place_limited, NULL), 0);
+    unsetenv("SAGGAR_TREES");
+    assert_int_equal(count_names(path_in("places"), ""), 0);
+}
+
+/* What lies in a directory that is not trusted is left alone. */
+static void test_litter_elsewhere(void **state) {
+    (void)state;
+    saggar_cache *cache = open_cache("", store);
+    saggar_tree *tree;
+    char path[600], text[] = "text";
+    assert_int_equal(mkdir(path_in("open"), 0700), 0);
+    assert_int_equal(chmod(path_in("open"), 0777), 0);
+    pid_t gone = child_start(release_in_child, NULL);
+    assert_int_equal(child_wait(gone), 0);
+    char name[SG_TEMP_NAME_MAX], host[9];
+    sg_host_tag(host);
+    snprintf(name, sizeof name, "%s%s-%lx-1-1", SG_TREE_PRIVATE, host, (unsigned long)gone);
+    snprintf(path, sizeof path, "%s/open/%s", dir, name);
+    const struct timespec long_ago[2] = {{1700000000, 0}, {1700000000, 0}};
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    setenv("SAGGAR_TREES", "/proc/none", 1);
+    setenv("TMPDIR", path_in("open"), 1);
+    must(get(cache, 1, build_text, text, 0, &tree, NULL));
+    assert_int_equal(count_names(path_in("open"), ""), 1);
+    saggar_tree_release(tree);
+    assert_int_equal(chmod(path_in("open"), 0700), 0); /* its own: swept */
+    must(get(cache, 2, build_text, text, 0, &tree, NULL));
+    saggar_tree_release(tree);
+    assert_int_equal(count_names(path_in("open"), ""), 0);
+    unsetenv("TMPDIR");
+    unsetenv("SAGGAR_TREES");
+    saggar_cache_close(cache);
+}
+
+/* Somebody without the right to read everything: a tree whose modes were taken away is put right. */
+static int find_unreadable(void *arg) {
+    static const struct {
+        const char *name;
+        mode_t mode;
+    } changes[] = {{"", 0},        {"", 0444},    {"", 0111},          {"/lib", 0},           {"/lib", 0444},
+                   {"/lib", 0111}, {"/about", 0}, {"/lib/code.so", 0}, {"/lib/code.so", 0111}};
+    saggar_tree *tree;
+    saggar_built info;
+    char path[900], root[800];
+    (void)arg;
+    if (geteuid() == 0 && (chown(dir, 65534, 65534) != 0 || setgid(65534) != 0 || setuid(65534) != 0))
+        return 1;
+    saggar_cache *cache = open_cache("", store);
+    must(get(cache, 1, build_text, "text", 0, &tree, NULL));
+    snprintf(root, sizeof root, "%s", saggar_tree_path(tree));
+    saggar_tree_release(tree);
+    for (int i = 0; i < (int)(sizeof changes / sizeof changes[0]); i++) {
+        snprintf(path, sizeof path, "%s%s", root, changes[i].name);
+        if (chmod(path, changes[i].mode) != 0)
+            return 10 + i;
+        must(get(cache, 1, build_text, "never", 0, &tree, &info));
+        bool good = !info.built && tree_says(tree, "text") && strcmp(root, saggar_tree_path(tree)) == 0;
+        saggar_tree_release(tree);
+        if (!good)
+            return 30 + i;
+    }
+    saggar_cache_close(cache);
+    return 0;
+}
+
+static void test_unreadable(void **state) {
+    (void)state;
+    assert_int_equal(child_run(find_unreadable, NULL), 0);
+    assert_int_equal(shared->builds, 1);
+}
+
+static void test_no_directory(void **state) {
+    (void)state;
+    char detail[SAGGAR_DETAIL_SIZE];
+    saggar_draft *d = make_draft(1, "object");
+    strcpy(detail, "left over");
+    assert_int_equal(saggar_draft_tree(d, path_in("nowhere"), detail), SAGGAR_ENOTFOUND);
+    assert_string_equal(detail, "");
+    saggar_draft_free(d);
+}
+
 static void test_entry_tree(void **state) {
     (void)state;
     saggar_cache *cache = open_cache("", store);
@@ -321,6 +435,60 @@ static void test_read_only(void **state) {
     saggar_cache_close(cache);
 }
 
+/* The default store is only read, or there is none: nothing is made in it, so that it is a new one when
+ * something is published. */
+static void test_default_store(void **state) {
+    (void)state;
+    saggar_cache *cache;
+    saggar_tree *tree;
+    saggar_built info;
+    saggar_cache_options options;
+    make_tree_image(path_in("image"));
+    for (int i = 0; i < 2; i++) {
+        saggar_cache_options_init(&options);
+        options.images = path_in("image");
+        options.store = i == 0 ? "" : NULL;
+        options.read_only = true;
+        must(saggar_cache_open(&options, &cache));
+        must(get(cache, 1, build_text, "never", 0, &tree, &info));
+        assert_true(!info.built && saggar_tree_is_shared(tree));
+        saggar_tree_release(tree);
+        must(get(cache, 2, build_text, "two", 0, &tree, &info));
+        saggar_tree_release(tree);
+        saggar_cache_close(cache);
+        assert_int_equal(access(path_in(".cache/saggar"), F_OK), -1);
+        assert_int_equal(count_names(path_in(".cache/saggar-trees"), ""), 1);
+    }
+    saggar_cache_options_init(&options);
+    options.images = "";
+    must(saggar_cache_open(&options, &cache));
+    must(publish(cache, 3, "text"));
+    saggar_cache_close(cache);
+    assert_int_equal(count_names(path_in(".cache/saggar"), "CACHEDIR.TAG"), 1);
+    int fd = open_dir(dir);
+    assert_true(sg_tree_remove(fd, ".cache"));
+    close(fd);
+}
+
+/* Switched off: built each time, into a directory that goes. */
+static void test_off(void **state) {
+    (void)state;
+    saggar_tree *tree;
+    saggar_built info;
+    setenv("SAGGAR_MODE", "off", 1);
+    setenv("TMPDIR", dir, 1);
+    saggar_cache *cache = open_cache("", store);
+    unsetenv("SAGGAR_MODE");
+    must(get(cache, 1, build_text, "text", 0, &tree, &info));
+    bool good = info.built && !info.stored && !saggar_tree_is_shared(tree) && tree_says(tree, "text");
+    saggar_tree_release(tree);
+    unsetenv("TMPDIR");
+    assert_true(good);
+    assert_int_equal(access(path_in(".cache"), F_OK), -1);
+    assert_int_equal(access(store, F_OK), -1);
+    saggar_cache_close(cache);
+}
+
 static void test_require_and_arguments(void **state) {
     (void)state;
     saggar_tree *tree;
@@ -348,9 +516,15 @@ int main(void) {
         BUILD_CASE(test_changed_and_held),
         BUILD_CASE(test_from_image),
         BUILD_CASE(test_untrusted_place),
+        BUILD_CASE(test_file_size_limit),
+        BUILD_CASE(test_litter_elsewhere),
+        BUILD_CASE(test_unreadable),
+        BUILD_CASE(test_no_directory),
         BUILD_CASE(test_entry_tree),
         BUILD_CASE(test_require_and_arguments),
         BUILD_CASE(test_read_only),
+        BUILD_CASE(test_default_store),
+        BUILD_CASE(test_off),
         BUILD_CASE(test_wrong_trees),
         BUILD_CASE(test_trail),
     };

@@ -106,6 +106,10 @@ static void test_changed_tree(void **state) {
     flip_byte(path_in("b/lib/code.so"), 3);
     chmod(path_in("b/lib/code.so"), 0555);
     expect_changed("lib/code.so: other bytes");
+    chmod(path_in("b/lib-x"), 0);
+    expect_changed("lib-x: ");
+    chmod(path_in("b/lib/empty"), 0);
+    expect_changed("lib/empty: ");
     unlink(path_in("b/run"));
     expect_changed("run: ");
     unlink(path_in("b/run"));

@@ -89,6 +89,63 @@ static void test_foreign_names(void **state) {
     saggar_cache_close(cache);
 }
 
+/* The places beside a store are collected whether or not there is one. */
+static void test_places(void **state) {
+    (void)state;
+    char digest[65], path[600];
+    static const char *const folders[] = {"store/v1/trees", "named", "run/saggar/trees",
+                                          ".cache/saggar-trees", "xdg/saggar-trees"};
+    memset(digest, 'a', 64);
+    digest[64] = '\0';
+    for (int i = 0; i < 5; i++) {
+        must(sg_make_dirs(path_in(folders[i]), 0700));
+        snprintf(path, sizeof path, "%s/%s/%s", dir, folders[i], digest);
+        assert_int_equal(mkdir(path, 0700), 0);
+        strcat(path, "/file");
+        write_file(path, "x", 0444);
+    }
+    options = (struct sg_gc_options){.max_bytes = 0, .max_age = 0, .litter_age = 3600, .dry_run = true};
+    must(sg_trees_gc_all(store, &options, &stats));
+    assert_int_equal(stats.trees, 2); /* the store's, and the one of HOME */
+    must(sg_trees_gc_all(path_in("nowhere"), &options, &stats));
+    assert_int_equal(stats.trees, 1);
+    must(sg_trees_gc_all(NULL, &options, &stats));
+    assert_int_equal(stats.trees, 1);
+    setenv("SAGGAR_TREES", path_in("named"), 1);
+    setenv("XDG_RUNTIME_DIR", path_in("run"), 1);
+    setenv("XDG_CACHE_HOME", path_in("xdg"), 1);
+    options.dry_run = false;
+    must(sg_trees_gc_all(store, &options, &stats));
+    unsetenv("SAGGAR_TREES");
+    unsetenv("XDG_RUNTIME_DIR");
+    unsetenv("XDG_CACHE_HOME");
+    assert_int_equal(stats.trees, 4);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(count_names(path_in(folders[i]), ""), i == 3);
+}
+
+/* What somebody works in stays, whatever the name of the host is and however old it looks. */
+static void test_held_litter(void **state) {
+    (void)state;
+    struct sg_tree_swept swept = {0, 0};
+    char name[SG_TEMP_NAME_MAX], path[600];
+    const struct timespec long_ago[2] = {{1700000000, 0}, {1700000000, 0}};
+    must(sg_temp_name(name, SG_TREE_TEMP));
+    name[5] = name[5] == 'a' ? 'b' : 'a'; /* another host */
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    int fd = open_dir(dir), lock = open_dir(path);
+    assert_int_equal(flock(lock, LOCK_SH), 0);
+    sg_tree_sweep(fd, SG_TREE_TEMP, 60, false, &swept);
+    assert_int_equal(swept.litter, 0);
+    assert_int_equal(access(path, F_OK), 0);
+    close(lock);
+    sg_tree_sweep(fd, SG_TREE_TEMP, 60, false, &swept);
+    assert_int_equal(swept.litter, 1);
+    close(fd);
+}
+
 /* Collections and uses side by side: a tree that is held is whole, always. */
 static int use(void *arg) {
     (void)arg;
@@ -130,8 +187,9 @@ static void test_beside_users(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUILD_CASE(test_bounds),        BUILD_CASE(test_held),         BUILD_CASE(test_use_is_noted),
-        BUILD_CASE(test_foreign_names), BUILD_CASE(test_beside_users),
+        BUILD_CASE(test_bounds),        BUILD_CASE(test_held),        BUILD_CASE(test_use_is_noted),
+        BUILD_CASE(test_foreign_names), BUILD_CASE(test_held_litter), BUILD_CASE(test_places),
+        BUILD_CASE(test_beside_users),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 static char detail[SAGGAR_DETAIL_SIZE];
 
 static void compile(const char *out, const char *source, const char *options) {
-    char command[4000];
+    char command[5000];
     snprintf(command, sizeof command, "printf '%%s' '%s' | cc -shared -fPIC -o %s -x c - -x none %s", source,
              out, options);
     assert_int_equal(system(command), 0);
@@ -136,6 +136,50 @@ static void test_checked(void **state) {
     expect(d, 7, SAGGAR_REASON_LIBRARY, "GLIBC 9.1");
 }
 
+/* A version of the C library that is no number is asked for by its name; a private one never holds. */
+static void need_of_libc(int64_t n, const char *version, struct listing *library, struct listing *needed) {
+    char name[64], folder[600], path[700], script[700], options[1800], text[200];
+    snprintf(name, sizeof name, "libc-%d", (int)n);
+    snprintf(folder, sizeof folder, "%s", new_folder(name));
+    snprintf(path, sizeof path, "%s/libc.so.6", folder);
+    snprintf(script, sizeof script, "%s/versions", folder);
+    snprintf(text, sizeof text, "%s { global: one; };", version);
+    write_file(script, text, 0600);
+    snprintf(options, sizeof options, "-nostdlib -Wl,-soname,libc.so.6 -Wl,--version-script=%s", script);
+    compile(path, "int one(void) { return 1; }", options);
+    snprintf(name, sizeof name, "tree-%d", (int)n);
+    char user[900], *root = new_folder(name);
+    snprintf(user, sizeof user, "%s/user.so", root);
+    snprintf(options, sizeof options, "-nostdlib %s", path);
+    compile(user, "int one(void); int f(void) { return one(); }", options);
+    saggar_draft *d = make_draft(n, "object");
+    must(saggar_draft_tree(d, root, detail));
+    list(d, SG_REQUIRE_LIBRARY, library);
+    list(d, SG_REQUIRE_NEEDED, needed);
+    saggar_cache *cache = open_cache("", store);
+    must(publish_draft(cache, d));
+    saggar_cache_close(cache);
+}
+
+static void test_versions_of_libc(void **state) {
+    (void)state;
+    struct listing library, needed;
+    char text[64], why[SAGGAR_DETAIL_SIZE] = "";
+    need_of_libc(1, "GLIBC_ABI_OF_TOMORROW", &library, &needed);
+    assert_string_equal(library.text, "");
+    assert_string_equal(needed.text, "(\"libc.so.6\", (\"GLIBC_ABI_OF_TOMORROW\",), 1);");
+    need_of_libc(2, "GLIBC_PRIVATE", &library, &needed);
+    assert_string_equal(library.text, "(\"GLIBC_PRIVATE\", \"any\");");
+    need_of_libc(3, "GLIBC_ABI_DT_RELR", &library, &needed);
+    assert_string_equal(library.text, "(\"GLIBC\", \"2.36\");");
+    saggar_cache *cache = open_cache("", store);
+    assert_int_equal(look_up(cache, 1, NULL, text, why), SAGGAR_REASON_LIBRARY);
+    assert_string_equal(why, "libc.so.6 GLIBC_ABI_OF_TOMORROW");
+    assert_miss(cache, 2, SAGGAR_REASON_LIBRARY);
+    saggar_cache_close(cache);
+    expect(needing(4, "libc.so.6", "GLIBC_PRIVATE", true), 4, SAGGAR_REASON_NONE, "");
+}
+
 /* A library that is there at the build and gone later: built again. */
 static void test_library_goes(void **state) {
     (void)state;
@@ -163,6 +207,29 @@ static void test_library_goes(void **state) {
     list(d, SG_REQUIRE_NEEDED, &l);
     assert_string_equal(l.text, "(\"libgone.so.3\", (), 0);");
     expect(d, 2, SAGGAR_REASON_NONE, "");
+}
+
+/* With a path of its own an object may find a library there, where nothing else leads to it: never refused.
+ */
+static void test_own_path(void **state) {
+    (void)state;
+    struct listing l;
+    char path[600], user[600], options[1900], *folder = new_folder("libs"), *root = new_folder("tree");
+    snprintf(path, sizeof path, "%s/libown.so.3", folder);
+    compile(path, "int own(void) { return 1; }", "-Wl,-soname,libown.so.3");
+    snprintf(user, sizeof user, "%s/user.so", root);
+    static const char *const tags[] = {"enable", "disable"}; /* DT_RUNPATH, DT_RPATH */
+    setenv("LD_LIBRARY_PATH", folder, 1);
+    for (int i = 0; i < 2; i++) {
+        snprintf(options, sizeof options, "%s -Wl,-rpath,%s -Wl,--%s-new-dtags", path, folder, tags[i]);
+        compile(user, "int own(void); int f(void) { return own(); }", options);
+        saggar_draft *d = make_draft(1 + i, "object");
+        must(saggar_draft_tree(d, root, detail));
+        list(d, SG_REQUIRE_NEEDED, &l);
+        assert_string_equal(l.text, "(\"libown.so.3\", (), 0);");
+        saggar_draft_free(d);
+    }
+    unsetenv("LD_LIBRARY_PATH");
 }
 
 /* ---- In memory ---- */
@@ -265,8 +332,9 @@ static void test_damaged_objects(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUILD_CASE(test_recorded),     BUILD_CASE(test_nothing_needed),  BUILD_CASE(test_checked),
-        BUILD_CASE(test_library_goes), BUILD_CASE(test_damaged_objects), BUILD_CASE(test_memory_file),
+        BUILD_CASE(test_recorded),         BUILD_CASE(test_nothing_needed), BUILD_CASE(test_checked),
+        BUILD_CASE(test_versions_of_libc), BUILD_CASE(test_library_goes),   BUILD_CASE(test_own_path),
+        BUILD_CASE(test_damaged_objects),  BUILD_CASE(test_memory_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
