@@ -79,11 +79,11 @@ class Soak:
                 self.check(before, project, f"{text}, then a fresh process", answers, rng)
             elif roll < 0.08:
                 self.ways["images"] += 1
-                image, old = self.runner.bake(store), store
+                image, old = self.runner.bake(store, image), store
                 store = self.runner.store()
                 self.one(project, project, f"{text}, then an image", rng, store, image)
                 shutil.rmtree(old, ignore_errors=True)
-                if rng.random() < 0.3:  # what the first image lacks is in the second store; both go into the next image
+                if rng.random() < 0.3:  # everything is compiled again
                     image = ""
                     self.judge.seen.clear()
         shutil.rmtree(store, ignore_errors=True)

@@ -205,11 +205,11 @@ class Runner:
             return [{"results": {}, "events": [], "broken": done.stderr[-2000:] or f"exit {done.returncode}"}]
         return [json.loads(done.stdout)]
 
-    def bake(self, store: str) -> str:
-        """An image of everything in a store."""
+    def bake(self, store: str, image: str) -> str:
+        """An image of everything in a store and in an image, if there is one."""
         self.made += 1
-        image = str(self.work / f"image{self.made}.saggar")
+        baked = str(self.work / f"image{self.made}.saggar")
         binary = os.environ.get("SAGGAR_BIN", str(Path(sys.executable).with_name("saggar")))
-        subprocess.run([binary, "bake", "--all", "-o", image, store], check=True, capture_output=True,
+        subprocess.run([binary, "bake", "--all", "-o", baked, store, *filter(None, [image])], check=True, capture_output=True,
                        env={**environment(True), **self.env(store)})
-        return image
+        return baked

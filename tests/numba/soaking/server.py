@@ -210,9 +210,9 @@ def broken(how: str) -> None:
 
 
 def prepare() -> None:
-    """Imports what every child needs; compiles nothing and starts no thread."""
+    """Imports what every child needs, also what Numba imports when it first compiles. Starts no thread."""
     import numba
-    import numpy  # noqa: F401
+    import numpy
     from numba.core.registry import cpu_target
 
     if os.environ.get("SAGGAR_MODE") != "off":
@@ -226,6 +226,9 @@ def prepare() -> None:
         raise SystemExit("the reference must run without the adapter")
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
+    first = numba.njit(lambda a, b: a.sum() + b)
+    first(numpy.ones(3), 1)
+    first(numpy.ones(3, "float32"), 1.5)
 
 
 def main() -> None:
