@@ -116,7 +116,7 @@ def pytest(log: Log, env: Path, *arguments: object, **more: str) -> None:
 
 def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
     build = WORK / (f"c-{compiler}" if sanitize else "c-plain")
-    options = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if sanitize else ["-Ddocuments=disabled"]
+    options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dcpp_args=-O0"] if sanitize else ["-Ddocuments=disabled"]
     if not (build / "build.ninja").exists():
         log.run("meson", "setup", build, "-Dwerror=true", "--buildtype=debugoptimized", *options, env={"CC": compiler})
     log.run("ninja", "-C", build)

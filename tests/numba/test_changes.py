@@ -324,3 +324,18 @@ def test_a_key_that_has_no_encoding(project):
         print(f(1), g(1))
         """)
     assert result.out == "2 2\n" and result.names("not-stored") == ["f", "g"]
+
+
+def test_types_of_variables_that_are_set_again(project):
+    """Numba adds the variables' versions to what the decorator was given."""
+    project.write("lib.py", """
+        from numba import njit, types
+        @njit("int64(int64)", locals={"i": types.uint16}, cache=True)
+        def callee(n):
+            i = 0
+            while i < n: i = i + 3
+            return i
+        @njit(cache=True)
+        def caller(n): return callee(n)
+        """)
+    project.cold_and_warm("import lib\nprint(lib.caller(10))")

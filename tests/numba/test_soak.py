@@ -27,9 +27,11 @@ def test_random_edits(tmp_path, seed):
     assert run.calls["answers"] > 0.6 * sum(run.calls.values()), run.calls
 
 
-@pytest.mark.parametrize("how,what", [("stale", "different"), ("needless", "needless")])
-def test_a_broken_adapter_is_noticed(tmp_path, monkeypatch, how, what):
+@pytest.mark.parametrize("how,what,seed", [("stale", "different", 6), ("needless", "needless", 2)])
+def test_a_broken_adapter_is_noticed(tmp_path, monkeypatch, how, what, seed):
     monkeypatch.setenv("SOAK_BREAK", how)
-    run, text = soak(tmp_path, 2, 60, until=lambda found: found[what] > 0)
+    if how == "stale":  # one case that is reduced is enough
+        monkeypatch.setattr("soaking.shrink.smallest", lambda *args: None)
+    run, text = soak(tmp_path, seed, 60, until=lambda found: found[what] > 0)
     assert run.found[what] and not run.good(), text
     assert (run.kept[0] / "after").is_dir()

@@ -155,7 +155,9 @@ _SAME_AS_UNSET = {"nogil": False, "parallel": False, "forceobj": False}  # not i
 def _options(options: dict[str, Any], local_types: dict[str, Any]) -> list[tuple[str, object]]:
     result: list[tuple[str, object]] = [(f"option {name}", value) for name, value in sorted(options.items())
                                         if name not in _SAME_AS_UNSET or value is not _SAME_AS_UNSET[name]]
-    result.extend((f"type of {name}", local_types[name]) for name in sorted(local_types))
+    # While Numba compiles, it adds those of a variable's versions ("i.1" of "i").
+    result.extend((f"type of {name}", given) for name, given in sorted(local_types.items())
+                  if "." not in name or local_types.get(name.partition(".")[0]) != given)
     return result
 
 
