@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+from types import FunctionType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -23,6 +24,8 @@ def key(value: Any) -> Any:
         def f(x): ...
     """
     def mark(function: Any) -> Any:
+        if not isinstance(function, FunctionType):
+            raise TypeError("saggar.key stands below the compiler's decorator, directly above the function")
         function.__saggar_key__ = value
         return function
 

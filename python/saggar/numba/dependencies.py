@@ -35,6 +35,34 @@ class Made(NamedTuple):
         return self.replaced == overrides.digest() and (python is None or self.content == identity.known_digest(python))
 
 
+class Seen(NamedTuple):
+    """How much was registered for a subject when it was asked for."""
+
+    text: str
+    count: int
+
+    def holds(self) -> bool:
+        return extensions.count(self.text) == self.count
+
+
+class Refused(NamedTuple):
+    """Something in the code that another process cannot be given."""
+
+    reason: str
+
+
+def refuse(reason: str) -> None:
+    """What is being compiled is not to be stored."""
+    for frame in process.frames()[-1:]:
+        frame.subjects.add(Refused(reason))
+
+
+def held(cls: type) -> None:
+    """What is being compiled refers to a class by its name."""
+    for frame in process.frames()[-1:]:
+        frame.subjects.add(f"global {functions.logical_module(cls.__module__)}:{cls.__qualname__}")
+
+
 class Collector:
     """Collects subjects for a compilation that has no frame of its own, and hands them on."""
 
@@ -91,7 +119,15 @@ def _watches(watch: Any) -> Any:
 def _add(subjects: set[str], subject: extensions.Subject | None) -> None:
     if subject is not None:
         subject.met()
-        subjects.add(_UNNAMED if subject.text is None else subject.text)
+        if subject.text is None:
+            subjects.add(_UNNAMED)
+        else:
+            _add_text(subjects, subject.text)
+
+
+def _add_text(subjects: set[Any], text: str) -> None:
+    subjects.add(text)
+    subjects.add(Seen(text, extensions.count(text)))
 
 
 def _add_types(subjects: set[str], found: Iterable[Any]) -> None:
@@ -184,13 +220,19 @@ def attribute(subjects: set[str], typ: Any, name: str) -> None:
     for key in (typ, *type(typ).__mro__):
         _add(subjects, known.get((key, name)))
         _add(subjects, known.get((key, "")))
+    for text in extensions.of_classes("attribute", typ, name, ""):
+        _add_text(subjects, text)
     _add_types(subjects, (typ,))
 
 
 @_watches
-def lowered(subjects: set[str], implementation: Any) -> None:
-    """It uses an implementation."""
+def lowered(subjects: set[str], implementation: Any, args: Any) -> None:
+    """It uses an implementation for these types."""
     _add_from(subjects, lambda: extensions.index().lowering_of, implementation, "implementation")
+    subject = extensions.index().lowering_of.get(id(implementation))
+    if subject is not None and subject.of is not None:
+        for text in extensions.of_classes("lowering", tuple(args)[0], subject.of):
+            _add_text(subjects, text)
 
 
 def _add_from(subjects: set[str], known: Callable[[], dict[int, Any]], found: Any, kind: str) -> None:
@@ -235,9 +277,14 @@ def typed(cres: Any, subjects: set[str]) -> None:
 def records(subjects: set[Any]) -> list[tuple[Any, ...]]:
     """The dependencies of an entry. Raises Uncacheable if one has no name or no content, or has changed since it was used."""
     result = []
+    extensions.index().refresh(all_registries=True)
     for made in subjects:
+        if isinstance(made, Seen) and not made.holds():
+            raise _saggar.Uncacheable(f"something was registered for {made.text} since a function in it was compiled")
         if isinstance(made, Made) and not made.holds():
             raise _saggar.Uncacheable("something that a function in it reads has changed since that was compiled")
+        if isinstance(made, Refused):
+            raise _saggar.Uncacheable(made.reason)
     for subject in sorted(subject for subject in subjects if isinstance(subject, str)):
         if subject == _UNNAMED:
             raise _saggar.Uncacheable("it uses an overload of something that has no name")
@@ -248,9 +295,13 @@ def records(subjects: set[Any]) -> list[tuple[Any, ...]]:
     return result
 
 
-def subjects_of(stored: list[tuple[Any, ...]]) -> set[str]:
-    """The subjects among an entry's dependencies."""
-    return {name for kind, resolver, name, *_ in stored if kind == "code" and resolver == RESOLVER}
+def subjects_of(stored: list[tuple[Any, ...]]) -> set[Any]:
+    """The subjects among the dependencies of an entry that is served."""
+    found: set[Any] = set()
+    for kind, resolver, name, *_ in stored:
+        if kind == "code" and resolver == RESOLVER:
+            _add_text(found, name)
+    return found
 
 
 def digest(code: bool, resolver: str, name: str) -> bytes | None:
@@ -323,7 +374,7 @@ def _lowering(base: Any, library: Any) -> None:
     @functools.wraps(original_find)
     def find(self: Any, sig: Any) -> Any:
         implementation = original_find(self, sig)
-        lowered(implementation)
+        lowered(implementation, getattr(sig, "args", sig))
         return implementation
 
     @functools.wraps(original_subroutine)

@@ -85,6 +85,8 @@ def lowering(item: tuple[Any, Any]) -> object:
 
 def type_class(cls: type) -> object:
     """A type's class, its data model, and how it is passed to and from Python."""
+    from numba.core import boxing  # noqa: F401 - Numba's own are registered by then
+
     return _saggar.Record("type", (
         ("class", written_class(cls)),
         ("model", model(default_manager._handlers.get(cls))),

@@ -26,13 +26,17 @@ _TEMPLATES_MODULE = templates.__name__
 
 
 class Subject:
-    """One subject: its text (None if it has none) and what is registered for it, in order."""
+    """
+    One subject: its text (None if it has none) and what is registered for it, in order. `of`: what an implementation does and the
+    name that it is for, where it is one of several for the classes of a type.
+    """
 
-    __slots__ = ("text", "items", "_first")
+    __slots__ = ("text", "items", "of", "_first")
 
     def __init__(self, text: str | None) -> None:
         self.text = text
         self.items: list[object] = []
+        self.of: tuple[str, Any] | None = None
         self._first: list[bytes | None] = []
 
     def met(self) -> None:
@@ -163,7 +167,8 @@ class _Index:
         if is_foreign(function) or of_others:
             # Many types share an attribute's name.
             key = (what, name) if what == "call" else (what, name, *signature[:1])
-            self.lowering_of[id(implementation)] = self.lowerings.add(key, (function, signature))
+            subject = self.lowering_of[id(implementation)] = self.lowerings.add(key, (function, signature))
+            subject.of = None if what == "call" else (what, name)
             if not of_others:
                 self.of_own_types.append((what, name, function, signature))
 
@@ -253,6 +258,32 @@ def is_own_type(t: types.Type) -> bool:
     return not any(map(is_foreign, type(t).__mro__[:-1]))
 
 
+def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
+    """The subjects that a name, or a tuple of them, may have for a type and its classes; Numba's own left out."""
+    if not is_own_type(t):
+        of_type = _type_texts.get(t._code) or _type_texts.setdefault(t._code, subject_text(t))
+        for of in (of_type, *(subject_text(cls) for cls in type(t).__mro__ if is_foreign(cls))):
+            for name in names:
+                text = None if of is None else subject_text((*name, of) if isinstance(name, tuple) else (of, name))
+                if text is not None:
+                    yield f"{kind} {text}"
+
+
+_type_texts: dict[int, str | None] = {}  # by the number that Numba gives a type for good
+
+
+def count(text: str) -> int:
+    """How much is registered for a subject now."""
+    subject = _registered(text, _index)
+    return 0 if subject is None else len(subject.items)
+
+
+def _registered(text: str, of: _Index) -> Subject | None:
+    kind, _, name = text.partition(" ")
+    registry = {"call": of.calls, "attribute": of.attributes, "lowering": of.lowerings}.get(kind)
+    return None if registry is None else registry.by_text.get(name)
+
+
 def type_subject(t: types.Type) -> str:
     """The subject of a type whose class is not Numba's. Raises Uncacheable if no name leads to that class."""
     cls = type(t)
@@ -323,7 +354,7 @@ def named(kind: str, found: Any) -> str:
 
 
 def digest(text: str) -> bytes | None:
-    """The content of what is registered for a subject now; None if nothing is. Raises Uncacheable."""
+    """The content of what is registered for a subject now; None if it cannot be told. Raises Uncacheable."""
     kind, _, name = text.partition(" ")
     held = _BY_NAME.get(kind)
     if held is not None:
@@ -331,19 +362,17 @@ def digest(text: str) -> bytes | None:
         found = codec.held(module if module != "__main__" or module in sys.modules else "__mp_main__", qualname)
         return None if found is None else _saggar.sha256(descriptions.encode(held(found)))
     now = index()
-    registry = {"call": now.calls, "attribute": now.attributes, "lowering": now.lowerings}.get(kind)
-    if registry is None:
-        return None
-    if name not in registry.by_text:
+    if _registered(text, now) is None:
         now.refresh(all_registries=True)
-    subject = registry.by_text.get(name)
+    subject = _registered(text, now)
     if subject is None:
-        return None
+        return _NOTHING if kind in ("attribute", "lowering") else None
     if not subject.is_as_met():
         raise _saggar.Uncacheable(f"what {text} reads has changed since it was used")
     describe = descriptions.lowering if kind == "lowering" else descriptions.template
     return _saggar.sha256(descriptions.encode(tuple([describe(item) for item in subject.items])))
 
 
+_NOTHING = bytes(32)  # for the classes of a type, that nothing is registered is worth knowing
 _BY_NAME = {"type": descriptions.type_class, "template": descriptions.template, "implementation": descriptions.by_content,
             "function": _function, "global": _global}

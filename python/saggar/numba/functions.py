@@ -5,6 +5,7 @@ known by its name alone, if that name leads to it.
 """
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from types import FunctionType
@@ -28,6 +29,7 @@ except ImportError:  # pragma: no cover - moved by a Numba that is not known yet
 _pinned_packages = {"numba", "llvmlite", "numpy", "saggar"}
 _pinned: dict[str, bool] = {name: True for name in (*_pinned_packages, "builtins")}
 _pinned_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement or at run time
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
@@ -61,7 +63,8 @@ def is_pinned_class(cls: type) -> bool:
     known = _pinned_classes.get(cls)
     if known is None:
         module = module_of(cls)
-        known = is_pinned(module) and (module.partition(".")[0] in _pinned_packages or by_name(cls) is not None)
+        known = is_pinned(module) and (module.partition(".")[0] in _pinned_packages or not cls.__flags__ & _HEAP
+                                       or by_name(cls) is not None)
         _pinned_classes[cls] = known
     return known
 
@@ -70,8 +73,14 @@ def _is_library(top: str) -> bool:
     """A module of the user's may have the name of one of the standard library's ("test", "code")."""
     if top in sys.builtin_module_names:
         return True
-    file = getattr(sys.modules.get(top), "__file__", None)
-    return isinstance(file, str) and file.startswith(_LIBRARY) and "site-packages" not in file
+    if top in sys.modules:
+        file = getattr(sys.modules[top], "__file__", None)
+    else:
+        try:
+            file = getattr(importlib.util.find_spec(top), "origin", None)
+        except (ImportError, ValueError):
+            return False
+    return file == "frozen" or isinstance(file, str) and file.startswith(_LIBRARY) and "site-packages" not in file
 
 
 _overloaded: set[int] = set()  # ids of functions that the registry keeps alive

@@ -20,7 +20,7 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref as weakref_to
 
-from numba.core import extending
+from numba.core import extending, ir
 
 from .. import _saggar
 from . import code, foreign, functions, kinds, memos, values
@@ -228,6 +228,8 @@ def _build(obj: object, interpreted: bool) -> Node:
         if python.__kwdefaults__:
             take("default values of keywords", dict(python.__kwdefaults__))
         _read_names(node, python, found, take)
+        if function.kind == "stencil":
+            _check_frozen(node, obj, python)
         if interpreted:
             _read_imports(node, python, found, take)
             _read_dynamic(node, python, found, take)
@@ -286,6 +288,22 @@ def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) 
             take(f"closure {name}", value)
 
 
+def _check_frozen(node: Node, stencil: Any, python: FunctionType) -> None:
+    """What a stencil reads was read when it was defined; its names must still mean the same."""
+    node.mutable = True
+    for block in stencil.kernel_ir.blocks.values():
+        for statement in block.find_insts(ir.Assign):
+            source = statement.value
+            if isinstance(source, ir.Global) and source.name in python.__globals__:
+                now = python.__globals__[source.name]
+            elif isinstance(source, ir.FreeVar):
+                now = _attribute((python.__closure__ or ())[source.index], "cell_contents")
+            else:
+                continue
+            if now is not source.value:
+                raise _saggar.Uncacheable(f"{source.name} of the stencil {node.label} has changed since its definition")
+
+
 def _words(found: code.Facts) -> tuple[str, ...]:
     """What code may read from a module that it hands on: any name in it, any text that is one (getattr)."""
     return (*found.names, *filter(str.isidentifier, found.strings))
@@ -296,16 +314,27 @@ def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[s
     value: object = module
     for attribute in attributes:
         holder = value
-        value = getattr(holder, attribute, _MISSING)
+        _guard(node, holder.__dict__, attribute, holder.__dict__.get(attribute, _MISSING))
+        value = _module_attribute(node, holder, attribute)
         if value is _MISSING:
             return
         label = f"{label}.{attribute}"
-        _guard(node, holder.__dict__, attribute, holder.__dict__.get(attribute, _MISSING))
         take(label, value)
         if not isinstance(value, ModuleType):
             return
     _read_passed(node, label, value, names, take, seen)
     node.passed.append((label, value))
+
+
+def _module_attribute(node: Node, module: Any, name: str) -> object:
+    found = module.__dict__.get(name, _MISSING)
+    if found is _MISSING and (type(module) is not ModuleType or "__getattr__" in module.__dict__):
+        node.mutable = True  # it is made anew each time, for all that is known
+        try:
+            return getattr(module, name, _MISSING)
+        except Exception:
+            return _MISSING
+    return found
 
 
 def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, ...], take: Any, seen: set[str]) -> None:
@@ -314,8 +343,8 @@ def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, .
         return
     seen.add(module.__name__)
     for name in names:
-        inner = module.__dict__.get(name, _MISSING)
-        _guard(node, module.__dict__, name, inner)
+        _guard(node, module.__dict__, name, module.__dict__.get(name, _MISSING))
+        inner = _module_attribute(node, module, name) if node.interpreted else module.__dict__.get(name, _MISSING)
         if inner is not _MISSING:
             take(f"{label}.{name}", inner)
         if isinstance(inner, ModuleType):
@@ -332,6 +361,10 @@ def _read_imports(node: Node, python: FunctionType, found: code.Facts, take: Any
                 continue
             module = importlib.import_module(full)
             inner = [(one, _imported(module, one)) for one in names]
+        except ModuleNotFoundError:
+            take(f"import {full}", "not there")
+            node.mutable = True
+            continue
         except Exception as error:
             raise _saggar.Uncacheable(f"import of {name} in {node.label}: {error}") from None
         label = f"import {full}"
@@ -371,6 +404,7 @@ def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any
                 _guard(node, space, word, value)
                 take(f"global {word}", value)
     if names & _BY_MODULE:
+        node.mutable = True  # what is not loaded yet may be, later
         for text in found.strings:
             module = sys.modules.get(text)
             if isinstance(module, ModuleType):

@@ -8,12 +8,14 @@ from elsewhere, or set again, counts as it is.
 from __future__ import annotations
 
 import dis
+import inspect
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from weakref import WeakKeyDictionary
 
 from .. import _saggar
 
+_VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _STORES = {dis.opmap["STORE_ATTR"], dis.opmap["STORE_GLOBAL"]}
 _names: WeakKeyDictionary[CodeType, frozenset[str]] = WeakKeyDictionary()
 _EMPTY = _saggar.encode(None)
@@ -21,8 +23,11 @@ _filled: WeakKeyDictionary[FunctionType, dict[str, bytes | None]] = WeakKeyDicti
 
 
 def is_one(python: FunctionType | None, label: str) -> bool:
-    """True if the function itself sets what it reads under this label, once, and only where it is None."""
-    if python is None:
+    """
+    True if the function itself sets what it reads under this label, once, and only where it is None. It takes no arguments: what
+    it works out does not depend on who asks first.
+    """
+    if python is None or python.__code__.co_argcount or python.__code__.co_kwonlyargcount or python.__code__.co_flags & _VARIADIC:
         return False
     kind, _, name = label.partition(" ")
     return kind in ("attribute", "global") and name in _set_if_none(python.__code__)

@@ -17,9 +17,11 @@ from numba.core.cpu_options import FastMathOptions
 from numba.core.serialize import NumbaPickler
 
 from .. import _saggar
-from . import locations
+from . import codec, dependencies, functions, locations
 
 _PROTOCOL = 4
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: not one of the interpreter's own
+_MAIN = ("__main__", "__mp_main__")
 
 
 class _Pickler(NumbaPickler):
@@ -30,10 +32,21 @@ class _Pickler(NumbaPickler):
             return self.dispatch_table[CodeType](obj.replace(co_filename=locations.logical_path(obj.co_filename)))
         if type(obj) is ir.Loc:
             return _location, (locations.logical_path(obj.filename), obj.line, obj.col, obj.maybe_decorator)
+        if isinstance(obj, type) and obj.__flags__ & _HEAP:
+            return self._class(obj)
         if isinstance(obj, ModuleType) and sys.modules.get(obj.__name__) is obj:
             return importlib.import_module, (obj.__name__,)
         if type(obj) is FastMathOptions:
             return _fast_math, (tuple(sorted(obj.flags)),)
+        return super().reducer_override(obj)
+
+    def _class(self, obj: Any) -> Any:
+        """A class by its name. A copy of one would be another class: no `except` would catch it, no `is` would be true."""
+        if functions.by_name(obj) is None:
+            dependencies.refuse(f"a class that no name leads to, {obj.__module__}.{obj.__qualname__}")
+        elif obj.__module__ in _MAIN:
+            dependencies.held(obj)
+            return _of_main, (obj.__qualname__,)
         return super().reducer_override(obj)
 
     def _function_getnewargs(self, func: Any) -> Any:
@@ -41,6 +54,10 @@ class _Pickler(NumbaPickler):
         for name in ("__file__", "__path__"):
             arguments[1].pop(name, None)
         return arguments
+
+
+def _of_main(qualname: str) -> Any:
+    return next(filter(None, (codec.held(module, qualname) for module in _MAIN)))
 
 
 def _location(filename: str, line: int, col: int, decorator: bool) -> Any:

@@ -10,7 +10,7 @@ import enum
 import functools
 import sys
 from collections.abc import Callable
-from types import (BuiltinFunctionType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, MethodType,
+from types import (BuiltinFunctionType, CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, MethodType,
                    ModuleType)
 from typing import Any
 
@@ -20,7 +20,7 @@ from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
 from .. import _saggar
-from . import foreign, functions, kinds
+from . import code, foreign, functions, kinds
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
@@ -28,6 +28,8 @@ BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__
                "__slotnames__", "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"}
 _OF_ENUMS = {"_member_map_", "_member_names_", "_value2member_map_", "_unhashable_values_", "_hashable_values_", "_member_type_",
              "_unhashable_values_map_", "_new_member_", "_use_args_", "_value_repr_", "_generate_next_value_", "_sort_order_"}
+_OF_MEMBERS = {"_name_", "_value_", "__objclass__", "_sort_order_"}
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
 _NAMED = (type, BuiltinFunctionType, np.ufunc, type(len), type(str.join), type(np.ndarray.sum))
 
@@ -67,6 +69,8 @@ class Encoder:
             return self._type(value)
         if isinstance(value, ModuleType):
             return _saggar.Record("module", (("name", functions.logical_module(value.__name__)),))
+        if value.__class__ is not type(value):
+            return self._proxy(value)
         if isinstance(value, FunctionType):
             return self._function(value)
         described = functions.describe(value)
@@ -79,8 +83,7 @@ class Encoder:
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, enum.Enum):
-            return _saggar.Record("enum", (("class", kinds.class_name(type(value))), ("name", value.name),
-                                           ("value", value.value)))
+            return self._enum(value)
         if isinstance(value, tuple):  # a named tuple, or another subclass
             return _saggar.Record("tuple", (("class", self._class(type(value))), ("items", tuple(value))))
         return self._rest(value)
@@ -118,6 +121,7 @@ class Encoder:
         own = self.interpreted and not functions.is_pinned_class(value)
         if issubclass(value, enum.Enum):
             fields.append(("members", tuple((name, member.value) for name, member in value.__members__.items())))
+            fields.append(("of", kinds.class_name(value._member_type_)))
         elif issubclass(value, tuple) and hasattr(value, "_fields"):
             fields.append(("fields", tuple(value._fields)))
         elif functions.is_pinned_class(value) or issubclass(value, types.Type) and not self.interpreted:
@@ -132,6 +136,22 @@ class Encoder:
                                              if not functions.is_pinned_class(cls) for name, held in sorted(vars(cls).items())
                                              if not (isinstance(held, enum.Enum) or name.startswith("_") and name in _OF_ENUMS)]))
         return _saggar.Record("class", tuple(fields))
+
+    def _enum(self, value: enum.Enum) -> object:
+        cls = type(value)
+        fields: list[tuple[str, object]] = [("class", kinds.class_name(cls)), ("name", value.name), ("value", value.value),
+                                            ("of", kinds.class_name(cls._member_type_))]
+        if self.interpreted and not functions.is_pinned_class(cls):
+            fields.append(("held", self._class(cls)))
+            fields.extend(self._held(value, sorted((name, held) for name, held in vars(value).items() if name not in _OF_MEMBERS)))
+        return _saggar.Record("enum", tuple(fields))
+
+    def _proxy(self, value: Any) -> object:
+        """An object that says it is of another class (wrapt's): what it wraps, and the function that does so."""
+        if not hasattr(value, "__wrapped__"):
+            raise _saggar.Uncacheable(f"an object that says it is of another class, {type(value).__module__}.{type(value).__qualname__}")
+        return _saggar.Record("proxy", (("class", kinds.class_name(type(value))), ("wrapped", value.__wrapped__),
+                                        *((name, getattr(value, name, None)) for name in ("_self_wrapper", "_self_instance"))))
 
     def _held(self, holder: object, members: list[tuple[str, Any]]) -> list[tuple[str, object]]:
         """What a class or an object holds, functions among it by content."""
@@ -168,6 +188,14 @@ class Encoder:
             return _saggar.Record("method", (("function", value.__func__), ("self", value.__self__)))
         if isinstance(value, (staticmethod, classmethod, property)):
             return _saggar.Record(type(value).__name__, (("functions", functions_behind(value)),))
+        if isinstance(value, np.ufunc) and value.__name__.endswith(" (vectorized)"):
+            raise _saggar.Uncacheable("a function of numpy.frompyfunc")
+        if self.interpreted and isinstance(value, np.vectorize):
+            return _saggar.Record("vectorize", tuple(sorted(self._held(value, sorted(vars(value).items())))))
+        if isinstance(value, CodeType):
+            return _saggar.Digest("code", code.facts(value).digest)
+        if isinstance(value, _VIEWS):
+            return _saggar.Record("view", (("class", kinds.class_name(type(value))), ("items", tuple(value))))
         if isinstance(value, _NAMED) or kinds.module_of(type(value)) == "numpy" and callable(value) and hasattr(value, "__name__"):
             return self._named(value)
         if kinds.module_of(type(value)).partition(".")[0] == "llvmlite":
