@@ -71,8 +71,9 @@ void julia_json_hex(struct sg_json *j, uint64_t value, int digits) {
     free(text);
 }
 
-static const struct cli_command *const members[] = {&cli_julia_ls,   &cli_julia_check,   &cli_julia_why,
-                                                    &cli_julia_bake, &cli_julia_restore, NULL};
+static const struct cli_command *const members[] = {
+    &cli_julia_ls, &cli_julia_check, &cli_julia_why, &cli_julia_bake, &cli_julia_restore, &cli_julia_gc,
+    NULL};
 
 const struct cli_command cli_julia = {
     .name = "julia",

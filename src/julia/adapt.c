@@ -31,10 +31,11 @@ static const char *moved(struct adapting *a, const char *path) {
 static void find_root(struct adapting *a) {
     const struct sg_ji *ji = &a->held->ji;
     const struct sg_package *p = &a->s->list[a->at];
-    if (ji->n_includes == 0 || ji->includes[0].path[0] != '/')
+    if (ji->n_includes == 0)
         return;
     a->root = sg_julia_root(ji->includes[0].path, p->id.name);
-    if (!a->s->relocate || p->source == NULL || sg_world_is_same(a->s->w, ji->includes[0].path, p->source))
+    if (!a->s->relocate || ji->includes[0].path[0] != '/' || p->source == NULL ||
+        sg_world_is_same(a->s->w, ji->includes[0].path, p->source))
         return;
     a->here = sg_arena_text(&a->s->w->arena, p->source, sg_julia_root(p->source, p->id.name));
 }
@@ -64,20 +65,18 @@ static int recorded(void *context, const saggar_dependency *d) {
     if (d->kind != SAGGAR_DEPEND_FILE)
         return 0;
     for (size_t i = 0; i < ji->n_includes; i++) {
-        const char *path = ji->includes[i].path;
-        bool in_package = strcmp(d->scope, SG_JULIA_ROOT) == 0;
-        const char *rest = in_package ? (inside(a, path) ? path + a->root + 1 : NULL) : path + 1;
+        const char *scope, *name = sg_julia_source_name(ji, i, a->root, &scope);
         uint8_t sha256[SG_SHA256_SIZE];
         unsigned char *data;
         size_t size;
-        if (rest == NULL || path[0] != '/' || strcmp(rest, d->name) != 0 ||
-            !sg_world_read(a->s->w, a->held->now[i].path, (size_t)UINT32_MAX, &data, &size))
+        if (strcmp(scope, d->scope) != 0 || strcmp(name, d->name) != 0 ||
+            !sg_world_read(a->s->w, a->held->lies[i], (size_t)UINT32_MAX, &data, &size))
             continue;
         int err = sg_sha256(sha256, data, size);
         free(data);
         if (err != SAGGAR_OK)
             return err;
-        set(a, i, size == d->size && memcmp(sha256, d->sha256, sizeof sha256) == 0, a->held->now[i].path);
+        set(a, i, size == d->size && memcmp(sha256, d->sha256, sizeof sha256) == 0, a->held->lies[i]);
     }
     return 0;
 }
@@ -96,7 +95,7 @@ static bool compare_sources(struct adapting *a, const struct sg_entry_view *view
         const unsigned char *text;
         size_t n;
         struct stat st;
-        const char *path = a->held->now[i].path;
+        const char *path = a->held->lies[i];
         if (!by_time(a, &ji->includes[i]))
             continue;
         if (!a->held->verified[i] && sg_ji_source_text(ji, a->held->bytes, ji->includes[i].path, &text, &n))
@@ -135,7 +134,8 @@ bool sg_adapt(struct sg_supply *s, size_t at, struct sg_held *held, const struct
     const struct sg_ji *ji = &held->ji;
     held->now = sg_arena_array(&w->arena, ji->n_includes + 1, sizeof *held->now);
     held->verified = sg_arena_array(&w->arena, ji->n_includes + 1, sizeof *held->verified);
-    if (held->now == NULL || held->verified == NULL)
+    held->lies = sg_include_paths(w, ji);
+    if (held->now == NULL || held->verified == NULL || held->lies == NULL)
         return sg_world_fail(w, "no memory");
     *file =
         (struct sg_file){.readable = true, .crc_holds = true, .stocked = true, .reason = "", .detail = ""};
@@ -150,6 +150,8 @@ bool sg_adapt(struct sg_supply *s, size_t at, struct sg_held *held, const struct
     for (size_t i = 0; i < ji->n_includes; i++) {
         held->now[i].path = moved(&a, ji->includes[i].path);
         held->now[i].mtime = ji->includes[i].mtime;
+        if (held->now[i].path != ji->includes[i].path)
+            held->lies[i] = held->now[i].path;
     }
     if (!compare_sources(&a, view) || !read_adapted(&a, file))
         return false;

@@ -60,6 +60,11 @@ void sg_judge(struct sg_world *w, struct sg_file *file, const struct sg_julia_id
 /* The include()d files and their like; a part of sg_judge(). False: `file` has got its verdict. */
 bool sg_judge_includes(struct sg_world *w, struct sg_file *file);
 
+/* Where the sources of a file lie now, one for each; what lies in no depot keeps its @depot/. NULL: no
+ * memory.
+ */
+const char **sg_include_paths(struct sg_world *w, const struct sg_ji *ji);
+
 /* Whether the module is in the system image: 1 with this build id, -1 with another one, 0 not. */
 int sg_is_loaded(const struct sg_world *w, const struct sg_ji_module *m);
 

@@ -153,26 +153,32 @@ static int depend_on_builds(struct sg_world *w, const struct sg_ji *ji, saggar_d
     return err;
 }
 
+const char *sg_julia_source_name(const struct sg_ji *ji, size_t i, size_t root, const char **scope) {
+    const char *path = ji->includes[i].path;
+    bool inside = root > 0 && strncmp(path, ji->includes[0].path, root) == 0 && path[root] == '/';
+    *scope = inside ? SG_JULIA_ROOT : "/";
+    return inside ? path + root + 1 : path + (path[0] == '/');
+}
+
 /* Sources that are tracked by time stamp alone: what they hold, so that a stamp can be told from a change. */
 static int depend_on_sources(struct sg_world *w, const struct sg_file *file, saggar_draft *d) {
     const struct sg_ji *ji = &file->ji;
     size_t root = ji->n_includes > 0 ? sg_julia_root(ji->includes[0].path, file->package.name) : 0;
-    int err = SAGGAR_OK;
-    for (size_t i = 0; i < ji->n_includes && err == SAGGAR_OK; i++) {
-        const struct sg_ji_include *s = &ji->includes[i];
+    const char **paths = sg_include_paths(w, ji), *scope;
+    int err = paths != NULL ? SAGGAR_OK : SAGGAR_ENOMEM;
+    for (size_t i = 0; err == SAGGAR_OK && i < ji->n_includes; i++) {
         uint8_t sha256[SG_SHA256_SIZE];
         unsigned char *data;
         size_t n;
-        if ((w->info.minor >= 11 && !(s->mtime >= 0)) || s->path[0] != '/' || !sg_world_is_file(w, s->path))
+        if ((w->info.minor >= 11 && !(ji->includes[i].mtime >= 0)) || !sg_world_is_file(w, paths[i]))
             continue;
-        if (!sg_world_read(w, s->path, FILE_LIMIT, &data, &n))
+        if (!sg_world_read(w, paths[i], FILE_LIMIT, &data, &n))
             return sg_err_from_errno(errno);
         err = sg_sha256(sha256, data, n);
         free(data);
-        bool inside = root > 0 && strncmp(s->path, ji->includes[0].path, root) == 0 && s->path[root] == '/';
+        const char *name = sg_julia_source_name(ji, i, root, &scope);
         if (err == SAGGAR_OK)
-            err = saggar_draft_depend_file(d, inside ? SG_JULIA_ROOT : "/", s->path + (inside ? root + 1 : 1),
-                                           n, sha256);
+            err = saggar_draft_depend_file(d, scope, name, n, sha256);
     }
     return err;
 }

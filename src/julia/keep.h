@@ -36,4 +36,7 @@ const char *sg_julia_group(struct sg_world *w, const struct sg_julia_id *id);
 /* How long the folder is that the package's sources lie in, as the name of its first source tells. */
 size_t sg_julia_root(const char *entry, const char *name);
 
+/* What a dependency on source i is called: its scope and its name in there. `root`: of sg_julia_root(). */
+const char *sg_julia_source_name(const struct sg_ji *ji, size_t i, size_t root, const char **scope);
+
 #endif

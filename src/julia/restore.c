@@ -48,7 +48,7 @@ static bool records(struct restoring *r, struct sg_rewritten **list) {
         *to = held->now != NULL ? held->now[i]
                                 : (struct sg_rewritten){ji->includes[i].path, ji->includes[i].mtime};
         if (r->options->fixed && held->verified[i])
-            to->mtime = stamp_source(r, to->path, to->mtime);
+            to->mtime = stamp_source(r, held->lies[i], to->mtime);
     }
     return true;
 }

@@ -20,6 +20,7 @@ struct sg_held {
     const unsigned char *bytes; /* the .ji as it was published */
     struct sg_ji ji;            /* of these bytes */
     struct sg_rewritten *now;   /* one for each of ji.includes: what it is to record; NULL: as it is */
+    const char **lies;          /* one for each: where that source lies now */
     bool *verified;             /* one for each: its content is what the code was compiled from */
 };
 
