@@ -72,13 +72,17 @@ void julia_json_hex(struct sg_json *j, uint64_t value, int digits) {
 }
 
 static const struct cli_command *const members[] = {
-    &cli_julia_ls, &cli_julia_check, &cli_julia_why, &cli_julia_bake, &cli_julia_restore, &cli_julia_gc,
-    NULL};
+    &cli_julia_ls,      &cli_julia_check, &cli_julia_why, &cli_julia_bake,
+    &cli_julia_restore, &cli_julia_gc,    &cli_julia_run, NULL};
 
 const struct cli_command cli_julia = {
     .name = "julia",
-    .summary = "look into the precompile caches of Julia",
-    .about = "Reads what Julia keeps below DEPOT/compiled, without Julia: what there is, which packages of a "
-             "project would load from it, and why the others would be compiled again. Nothing is changed.",
+    .summary = "ship, share and explain the precompile caches of Julia",
+    .about =
+        "Reads what Julia keeps below DEPOT/compiled: what there is, which packages of a project would load "
+        "from it, and why the others would be compiled again. Writes what a project needs into an image, "
+        "puts "
+        "it into a depot elsewhere, and clears depots that builds share. No Julia is needed for any of it; "
+        "`run` runs one and keeps what it compiles.",
     .group = members,
 };

@@ -251,7 +251,7 @@ const struct cli_command cli_julia_bake = {
         "--target, once for each processor, the image serves all of them. The same files give the same bytes."
         "\n\n"
         "No Julia is run. `saggar julia restore` puts the files into a depot again.",
-    .example = "saggar julia bake --depot /opt/depot --julia-info julia.json -o app.saggar /srv/app",
+    .example = "saggar julia bake --julia-info julia.json -o app.saggar /srv/app",
     .options = options,
     .exits = exits,
     .min = 1,

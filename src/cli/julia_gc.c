@@ -236,8 +236,7 @@ const struct cli_command cli_julia_gc = {
         "Safe beside running builds: what was written or used within the last hour stays, and Julia touches "
         "what "
         "it uses. No Julia is run.",
-    .example =
-        "saggar julia gc --project /srv/app --depot /opt/depot --julia-info julia.json /var/cache/depot",
+    .example = "saggar julia gc --project app --julia-info julia.json /var/cache/depot",
     .options = options,
     .exits = exits,
     .min = 1,

@@ -239,7 +239,7 @@ const struct cli_command cli_julia_restore = {
         "to "
         "record the stamp that the source has here, if its content is the same; or both get the --mtime.\n\n"
         "No Julia is run, and no other file is changed.",
-    .example = "saggar julia restore --image app.saggar --depot /opt/depot --julia-info julia.json /srv/app",
+    .example = "saggar julia restore --image app.saggar --julia-info julia.json app",
     .options = options,
     .exits = exits,
     .min = 1,

@@ -45,6 +45,7 @@ class Package:
     def __init__(self, number: int, needs: list["Package"], name: str = "", identity: str = "", root: str = "", entry: str = "") -> None:
         """`root`: an absolute folder instead of one of the depot's; `entry`: its first source instead of src/NAME.jl."""
         self.name, self.needs, self.root = name or f"Package{number:04d}", needs, root
+        self.number = number
         self.uuid = identity or str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name))
         self.tree = f"{number:040x}"
         self.build = (0xFAFBFCFD00000000 | number, 1000 + number)
