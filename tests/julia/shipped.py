@@ -10,11 +10,17 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
-from real import LEAF, TOY, Lab, main as real_main
+from generate import crc32c, slug as slug_of
+from real import LEAF, Lab, main as real_main
 
 USING = "using Toy; println(Toy.h())"
+
+
+def version_slug(package: str, tree: str) -> str:
+    return slug_of(crc32c(uuid.UUID(package).int.to_bytes(16, "little") + bytes.fromhex(tree)))
 
 
 class Shipped(Lab):
@@ -70,6 +76,70 @@ class Shipped(Lab):
                                 "--julia-info", self.info(depot, project), *more, self.root / project.lstrip("/"), status=status)
         return json.loads(out) if out else {}
 
+    def same_verdicts(self) -> None:
+        """On what was restored, Julia and Saggar say the same while sources are touched, edited, added and removed."""
+        depot, project = self.place("live")
+        self.restore(depot, project)
+        aside, self.base = self.base, self.root / "srv/live"
+        shutil.copy(aside / "julia.json", self.base)
+        self.compare("as restored")
+        if self.ours()[1] != {"Leaf": True, "Toy": True}:
+            self.fail(f"restored: {self.ours()}")
+        self.source("depot/packages/Leaf/4nqMK/src/inner.jl")
+        (self.base / "depot/packages/Leaf/4nqMK/src/new.jl").write_text("1\n")
+        self.compare("a file added")
+        self.base = aside
+        print(f"asked {self.asked} times, {self.differ} differ")
+        self.failed += self.differ
+
+    def other_version(self, project: Path) -> None:
+        """Another Leaf, in a manifest at the same path."""
+        manifest = project / "Manifest.toml"
+        manifest.write_text(manifest.read_text().replace("1a00", "2b00"))
+
+    def two_versions(self) -> None:
+        """Two projects at one path need other versions of Leaf; Julia gives their files the same names."""
+        slug = version_slug(LEAF, "2b00000000000000000000000000000000000aa1")
+        images = [self.image, self.root / "srv/second.saggar"]
+        depot, project = self.place("live")
+        here = self.root / "srv/live"
+        (here / "depot/packages/Leaf/4nqMK").rename(here / "depot/packages/Leaf" / slug)
+        self.other_version(here / "app")
+        self.using(depot, project, "the other version", compiles=True)
+        self.saggar_julia("bake", "-o", images[1], "--depot", here / "depot", "--julia-info", self.info(depot, project), here / "app")
+        depot, project = self.place("live")
+        shutil.copytree(here / "depot/packages/Leaf/4nqMK", here / "depot/packages/Leaf" / slug)
+        for image in images:
+            self.image = image
+            self.restore(depot, project)
+            if image == images[0]:
+                self.using(depot, project, "side by side, the first")
+                self.other_version(here / "app")
+        self.using(depot, project, "side by side, the second")
+        shutil.copy(self.base / "app/Manifest.toml", here / "app")
+        self.using(depot, project, "side by side, the first again")
+        self.image = images[0]
+
+    def shared_store(self) -> None:
+        """What one build compiles is in the store for the next; `verify` proves that that one compiled nothing, from an image."""
+        store, state = self.root / "srv/store", {"XDG_STATE_HOME": str(self.root / "srv/state"), "PATH": os.environ["PATH"]}
+        shutil.rmtree(store, ignore_errors=True)
+        for what, compiled, front in (("the first", 2, ()), ("the second", 0, ()), ("proved", 0, ("verify", "--image", self.image))):
+            depot, project = self.place("live")
+            command = ["julia", "run", "--json", "--store", store, "--depot", self.root / "srv/live/depot", "--julia-info", self.info(depot, project),
+                       "--project", self.root / "srv/live/app", "--", "chroot", self.root, "/usr/bin/env", f"JULIA_DEPOT_PATH={depot}:", "HOME=/root",
+                       "/usr/bin/julia", "--startup-file=no", f"--project={project}", "-e", USING]
+            if front:
+                command = [*front, "--", self.saggar, *[w for w in command if w not in ("--json", "--store", store)]]
+            done = subprocess.run([self.saggar, *map(str, command)], capture_output=True, text=True, env={"HOME": "/nonexistent", **state})
+            if done.returncode != 0 or done.stdout != "1\n":
+                self.fail(f"{what}: {done.returncode} {done.stdout} {done.stderr}")
+            elif not front:
+                found = json.loads(done.stderr.splitlines()[-1])
+                if (found["compiled"], found["stored"], found["restored"]) != (compiled, compiled, 2 - compiled):
+                    self.fail(f"{what}: {found}")
+            print(f"run, {what}: {done.stderr.splitlines()[-1]}")
+
     def run(self) -> int:
         self.julia("-e", "using Toy")
         self.describe()
@@ -113,6 +183,9 @@ class Shipped(Lab):
         found = self.restore(depot, project, "--relocate")
         if found["written"] != 0:
             self.fail(f"written again: {found}")
+        self.same_verdicts()
+        self.two_versions()
+        self.shared_store()
         print("shipped: " + (f"{self.failed} failed" if self.failed else "ok"))
         return 1 if self.failed else 0
 
