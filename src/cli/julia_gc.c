@@ -70,6 +70,17 @@ static void need(struct collecting *c, struct sg_world *w, const struct sg_file 
     *slot = out_strdup(real);
 }
 
+/* Files are there for the packages, and none of them is fresh: most likely another Julia is described. */
+static bool looks_wrong(const struct sg_package *list, size_t n) {
+    size_t files = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].wanted && list[i].fresh)
+            return false;
+        files += list[i].wanted && list[i].files != NULL ? list[i].files->n : 0;
+    }
+    return files > 0;
+}
+
 /* What Julia would load, and what bake would take. */
 static int need_project(struct collecting *c, const char *depot, const char *project, const char *target) {
     struct julia_options o = shared;
@@ -88,6 +99,10 @@ static int need_project(struct collecting *c, const char *depot, const char *pro
     if (status == 0 &&
         (choice == NULL || !sg_supply_make(&w, list, n, &supply) || !sg_choose(&supply, choice)))
         status = cli_fail("%s", w.error[0] != '\0' ? w.error : "no memory");
+    if (status == 0 && looks_wrong(list, n))
+        status = cli_fail("%s: the depot has cache files for its packages, and none would be loaded; is the "
+                          "--julia-info right? nothing was removed",
+                          project);
     for (size_t i = 0; status == 0 && i < n; i++) {
         need(c, &w, list[i].wanted && list[i].fresh ? list[i].file : NULL);
         need(c, &w, choice[i].offer != NULL ? choice[i].offer->file : NULL);

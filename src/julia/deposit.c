@@ -87,6 +87,8 @@ int sg_deposit_put(int compiled, const char *package, const char *slug, const st
     unsigned char sha256[SG_SHA256_SIZE];
     char hex[2 * SG_SHA256_SIZE + 1], so[SG_DEPOSIT_NAME];
     struct sg_tree_swept swept;
+    if (package[0] == '\0' || package[0] == '.' || strchr(package, '/') != NULL)
+        return SAGGAR_EINVAL;
     int err = sg_sha256(sha256, pair->ji, pair->ji_size);
     if (err != SAGGAR_OK)
         return err;

@@ -107,6 +107,17 @@ def test_what_nothing_needs(saggar, tmp_path):
     assert len(list(shared.rglob("v1.11/**/*.ji"))) == 4 and not other.exists()
 
 
+def test_a_wrong_description(saggar, tmp_path):
+    """Of another Julia nothing is needed: that must not empty the depot."""
+    _, arguments = small(tmp_path / "x")
+    for path in (tmp_path / "x/depot").rglob("*.ji"):
+        age(path, 2 * HOUR)
+    info = tmp_path / "x/julia.json"
+    info.write_text(info.read_text().replace("1.11.7", "1.11.6"))
+    saggar("gc", "--project", tmp_path / "x/app", "--julia-info", info, tmp_path / "x/depot", status=2)
+    assert "nothing was removed" in saggar.err and len(list((tmp_path / "x/depot").rglob("*.ji"))) == 2
+
+
 def test_bounds(saggar, tmp_path):
     generate(tmp_path, 10, 1000)
     files = sorted((tmp_path / "depot").rglob("*.ji"))
