@@ -302,6 +302,42 @@ def test_killed(saggar, many):
     saggar(*arguments)
 
 
+def traced(saggar, arguments, *strace: str) -> subprocess.CompletedProcess:
+    return subprocess.run(["strace", "-f", "-qq", *strace, saggar.binary, "julia", *map(str, arguments)], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ASAN_OPTIONS": "detect_leaks=0"})
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_killed_at_each_call(saggar, tmp_path):
+    """Killed at each system call that changes a depot: what lies there is whole, and the next restore completes it."""
+    folder, image, depot = tmp_path / "x", tmp_path / "a.saggar", tmp_path / "other"
+    _, arguments = small(folder)
+    saggar("bake", "-o", image, *arguments, folder / "app")
+    shutil.copytree(folder / "depot/packages", depot / "packages")
+    restoring = ["restore", "--image", image, "--depot", depot, *arguments[2:], folder / "app"]
+    log = tmp_path / "trace"
+    calls = "mkdir,mkdirat,write,pwrite64,fchmod,fdatasync,rename,renameat,renameat2,unlinkat,utimensat,flock"
+    done = traced(saggar, restoring, "-o", str(log), "-e", f"trace={calls}")
+    if done.returncode != 0 and not log.exists():
+        pytest.skip("may not trace here")
+    seen: dict[str, int] = {}
+    for line in log.read_text(errors="replace").splitlines():
+        name = line.split("(")[0].split()[-1]
+        if name.isidentifier():
+            seen[name] = seen.get(name, 0) + 1
+    states = set()
+    for name, count in seen.items():
+        for number in range(1, count + 1):
+            shutil.rmtree(depot / "compiled", ignore_errors=True)
+            traced(saggar, restoring, "-o", "/dev/null", "-e", f"inject={name}:signal=KILL:when={number}")
+            if (depot / "compiled").exists():
+                found = saggar.json("ls", depot, "--sums")  # 1 if a file is damaged
+                states.add((len(found["files"]), len(found["leftovers"])))
+            saggar(*restoring)
+            saggar("check", "--depot", depot, *arguments[2:], folder / "app")
+    assert sum(seen.values()) > 15 and {n for n, _ in states} == {0, 1, 2} and any(left for _, left in states)
+
+
 def test_refusals(saggar, case, tmp_path):
     made = case("a-fresh/expected.json")
     image = tmp_path / "a.saggar"
