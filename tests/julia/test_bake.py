@@ -338,6 +338,28 @@ def test_killed_at_each_call(saggar, tmp_path):
     assert sum(seen.values()) > 15 and {n for n, _ in states} == {0, 1, 2} and any(left for _, left in states)
 
 
+def test_damaged_images(saggar, tmp_path):
+    """One flipped byte costs at most what it is in; what is restored is whole."""
+    folder, image, depot = tmp_path / "x", tmp_path / "a.saggar", tmp_path / "other"
+    _, arguments = small(folder)
+    saggar("bake", "-o", image, *arguments, folder / "app")
+    shutil.copytree(folder / "depot/packages", depot / "packages")
+    good, chance = image.read_bytes(), random.Random(5)
+    wanted = {sha256(p) for p in (folder / "depot/compiled").rglob("*.*") if p.is_file()}
+    statuses = set()
+    for _ in range(60):
+        at = chance.randrange(len(good))
+        image.chmod(0o644)
+        image.write_bytes(good[:at] + bytes([good[at] ^ 1 << chance.randrange(8)]) + good[at + 1:])
+        shutil.rmtree(depot / "compiled", ignore_errors=True)
+        saggar("restore", "--image", image, "--depot", depot, *arguments[2:], folder / "app", status=None)
+        statuses.add(saggar.status)
+        assert saggar.status in (0, 1, 2), saggar.err
+        if (depot / "compiled").exists():
+            assert {sha256(p) for p in cache_files(depot)} <= wanted
+    assert {0, 1} <= statuses
+
+
 def test_refusals(saggar, case, tmp_path):
     made = case("a-fresh/expected.json")
     image = tmp_path / "a.saggar"

@@ -73,6 +73,7 @@ def test_what_one_compiles_serves_all(saggar, tmp_path):
     other.store = builds.store
     third = other.run(other.depot("three"))
     assert (third["restored"], third["compiled"]) == (2, 2) and set(other.log()) == {"ToyC", "ToyD"}
+    assert len(list(builds.store.glob("v1/*/*.0"))) == 6 and not list(builds.store.glob("v1/*/*.1"))  # what it needs is in the key
     # Both projects in one depot, where Julia would overwrite one's files with the other's.
     both = builds.depot("both")
     other.depot("../both")
