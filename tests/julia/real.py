@@ -163,9 +163,15 @@ def main(saggar: str, root: str, lab: type[Lab] = Lab) -> int:
     if not (Path(root) / "usr/bin/julia").exists():
         shutil.rmtree(root, ignore_errors=True)
         subprocess.run(["debootstrap", "--variant=minbase", "--include=julia", "bullseye", root, suite_url()], check=True, stdout=subprocess.DEVNULL)
-    if not (Path(root) / "proc/cpuinfo").exists():  # Julia reads it
-        subprocess.run(["mount", "-t", "proc", "proc", Path(root) / "proc"], check=True)
-    return lab(str(Path(saggar).resolve()), Path(root).resolve()).run()
+    proc = Path(root).resolve() / "proc"
+    mounted = not (proc / "cpuinfo").exists()  # Julia reads it
+    if mounted:
+        subprocess.run(["mount", "-t", "proc", "proc", proc], check=True)
+    try:
+        return lab(str(Path(saggar).resolve()), Path(root).resolve()).run()
+    finally:
+        if mounted:
+            subprocess.run(["umount", proc], check=True)
 
 
 if __name__ == "__main__":
