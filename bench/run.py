@@ -1,6 +1,6 @@
 """Measures Saggar beside its peers and prints tables; nothing is asserted.
 
-    python3 bench/run.py [--quick] [--env DIR] [PART...]        parts: tiers, claims, numba (default: all)
+    python3 bench/run.py [--quick] [--env DIR] [PART...]        parts: tiers, claims, numba, julia (default: all)
 
 Builds the C programs below build/bench and makes an environment there (numba, diskcache, this checkout's Saggar; --env takes one
 that is there). Every peer runs in the same run, on the same file system, right beside what it is compared with. All figures, and
@@ -43,7 +43,7 @@ def build() -> Path:
     with log.open("w") as stream:
         setup = ["meson", "setup", folder, ROOT, "--buildtype=release", "-Dbench=true", "-Dtests=false", "-Dman=disabled"]
         setup += ["--reconfigure"] if (folder / "build.ninja").exists() else []
-        for command in (setup, ["ninja", "-C", folder, "bench/bench-tiers", "bench/bench-peers", "bench/bench-claims"]):
+        for command in (setup, ["ninja", "-C", folder, "bench/bench-tiers", "bench/bench-peers", "bench/bench-claims", "src/cli/saggar"]):
             if subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode:
                 sys.exit(f"the build failed; see {log}")
     return folder / "bench"
@@ -179,6 +179,20 @@ def numba(bench: Path, python: Path, work: Path, quick: bool) -> None:
           f"(equal results: {'yes' if got['equal'] else 'NO'})", ["", "Numba's own", "store", "image", "store: less by", "image: less by"], lines)
 
 
+def julia(bench: Path, python: Path, work: Path, quick: bool) -> None:
+    """Needs no Julia; one that is on PATH is started beside."""
+    command = [sys.executable, HERE / "julia.py", bench.parent / "src/cli/saggar", "--json", "--folder", work, "--packages", 60 if quick else 300]
+    command += ["--julia", "julia"] if shutil.which("julia") else []
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found = RESULT["julia"] = json.loads(done.stdout)
+    times = [[f"saggar julia {key[:-3].replace('_', ' ')}", f"{value:.0f} ms"] for key, value in found.items() if key.endswith("_ms") and key != "julia_start_ms"]
+    times += [["julia, its start alone", f"{found['julia_start_ms']:.0f} ms"]] if "julia_start_ms" in found else []
+    times += [["cache files in the depot", f"{found['depot_bytes']:,} bytes"], ["image", f"{found['image_bytes']:,} bytes"]]
+    table(f"Julia: {found['packages']} generated packages", ["what", ""], times)
+
+
 def goals() -> None:
     lines = []
     for part, name, unit, most in GOALS:
@@ -198,7 +212,7 @@ def machine() -> dict[str, object]:
 
 
 def main() -> None:
-    parts = {"tiers": tiers, "claims": claims, "numba": numba}
+    parts = {"tiers": tiers, "claims": claims, "numba": numba, "julia": julia}
     parser = argparse.ArgumentParser(description="Measures Saggar beside its peers; see the top of this file.")
     parser.add_argument("--quick", action="store_true", help="fewer runs")
     parser.add_argument("--env", type=Path, help="an environment that has numba and saggar")

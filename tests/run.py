@@ -195,12 +195,17 @@ def soak(log: Log) -> None:
 
 @extra
 def julia(log: Log) -> None:
-    """A real Julia 1.5.3 (Debian 11, in a folder of its own) and Saggar are asked the same, 57 times (two minutes; root, debootstrap)."""
+    """A real Julia 1.5.3 (Debian 11, in a folder of its own): asked the same as Saggar, 57 times; made to load what Saggar restored; and 16
+    builds at once on one store, 4 of them killed (five minutes; root, debootstrap)."""
     build = WORK / "julia"
     if not (build / "build.ninja").exists():
         log.run("meson", "setup", build, "-Dtests=false")
     log.run("ninja", "-C", build)
-    log.run(sys.executable, "tests/julia/real.py", build / "src/cli/saggar", WORK / "debian11")
+    saggar = build / "src/cli/saggar"
+    log.run(sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/julia/test_run.py", "-k", "at_once or killed",
+            env={"SAGGAR_BIN": str(saggar), "SAGGAR_JULIA_BUILDS": "16"})
+    log.run(sys.executable, "tests/julia/real.py", saggar, WORK / "debian11")
+    log.run(sys.executable, "tests/julia/shipped.py", saggar, WORK / "debian11")
 
 
 @step

@@ -139,6 +139,12 @@ bool sg_libraries_hold(struct sg_lookup *lookup, const uint8_t *section, size_t 
  * some. */
 bool sg_dependencies_hold(struct sg_lookup *lookup, struct sg_candidate *candidate, bool *any);
 
+/* ---- depend_list.c ---- */
+
+/* saggar_entry_dependencies() of a candidate's view. */
+int sg_dependencies_each(const struct sg_entry_view *view,
+                         int (*each)(void *context, const saggar_dependency *dependency), void *context);
+
 /* ---- files.c ---- */
 
 /* The digest of a file now. One stat per file and moment (see files.c). False: no regular file, or

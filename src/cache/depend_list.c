@@ -58,17 +58,13 @@ static int record(void *context, uint16_t kind, const uint8_t *payload, size_t n
     return c.err != SAGGAR_OK ? SAGGAR_ECORRUPT : l->each(l->context, &d);
 }
 
-int saggar_entry_dependencies(saggar_entry *entry,
-                              int (*each)(void *context, const saggar_dependency *dependency),
-                              void *context) {
+int sg_dependencies_each(const struct sg_entry_view *view,
+                         int (*each)(void *context, const saggar_dependency *dependency), void *context) {
     struct sg_section section;
     const uint8_t *data;
     uint8_t *owned;
     size_t size;
-    if (entry == NULL || each == NULL)
-        return SAGGAR_EINVAL;
     struct listing listing = {each, context};
-    const struct sg_entry_view *view = &entry->candidate.view;
     int err = sg_entry_find(view, SG_SECTION_DEPENDENCIES, NULL, &section);
     if (err == SAGGAR_OK)
         err = sg_entry_bytes(view, &section, SG_FAST, &data, &size, &owned);
@@ -77,4 +73,12 @@ int saggar_entry_dependencies(saggar_entry *entry,
     err = sg_records_each(data, size, record, &listing);
     free(owned);
     return err;
+}
+
+int saggar_entry_dependencies(saggar_entry *entry,
+                              int (*each)(void *context, const saggar_dependency *dependency),
+                              void *context) {
+    if (entry == NULL || each == NULL)
+        return SAGGAR_EINVAL;
+    return sg_dependencies_each(&entry->candidate.view, each, context);
 }

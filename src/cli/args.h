@@ -98,6 +98,6 @@ bool cli_parse_age(const char *text, int64_t *out);
 
 extern const struct cli_command cli_run, cli_warm, cli_bake, cli_verify, cli_audit, cli_why, cli_ls, cli_show,
     cli_stat, cli_check, cli_gc, cli_doctor, cli_host, cli_julia, cli_julia_ls, cli_julia_check,
-    cli_julia_why;
+    cli_julia_why, cli_julia_bake, cli_julia_restore, cli_julia_gc, cli_julia_run;
 
 #endif

@@ -1,8 +1,13 @@
 /* saggar julia: the group, and what its sub-commands share. */
 #include "cli/julia.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <saggar/saggar.h>
+
+#include "base/file.h"
 
 /* Julia's own rule, as far as it does not need to know where that Julia is installed: an empty part stands
  * for
@@ -45,6 +50,12 @@ int julia_open(const struct julia_options *o, const char *project, struct sg_wor
     return 0;
 }
 
+int julia_make_depot(const struct julia_options *o) {
+    if (o->depots.n == 0 || sg_make_dirs(o->depots.item[0], 0755) == SAGGAR_OK)
+        return 0;
+    return cli_fail("%s: %s", o->depots.item[0], strerror(errno));
+}
+
 void julia_json_path(struct sg_json *j, struct sg_world *w, const char *path) {
     sg_json_str(j, path != NULL ? sg_project_real(w, path) : NULL);
 }
@@ -60,12 +71,18 @@ void julia_json_hex(struct sg_json *j, uint64_t value, int digits) {
     free(text);
 }
 
-static const struct cli_command *const members[] = {&cli_julia_ls, &cli_julia_check, &cli_julia_why, NULL};
+static const struct cli_command *const members[] = {
+    &cli_julia_ls,      &cli_julia_check, &cli_julia_why, &cli_julia_bake,
+    &cli_julia_restore, &cli_julia_gc,    &cli_julia_run, NULL};
 
 const struct cli_command cli_julia = {
     .name = "julia",
-    .summary = "look into the precompile caches of Julia",
-    .about = "Reads what Julia keeps below DEPOT/compiled, without Julia: what there is, which packages of a "
-             "project would load from it, and why the others would be compiled again. Nothing is changed.",
+    .summary = "ship, share and explain the precompile caches of Julia",
+    .about =
+        "Reads what Julia keeps below DEPOT/compiled: what there is, which packages of a project would load "
+        "from it, and why the others would be compiled again. Writes what a project needs into an image, "
+        "puts "
+        "it into a depot elsewhere, and clears depots that builds share. No Julia is needed for any of it; "
+        "`run` runs one and keeps what it compiles.",
     .group = members,
 };

@@ -283,6 +283,8 @@ static bool ends(const char *text, const char *end) {
 static const char *leftover(struct sg_world *w, const char *path, const char *name) {
     if (strncmp(name, "jl_", 3) == 0 && strlen(name) == 9)
         return "a file that a killed build was writing";
+    if (strncmp(name, ".saggar-", 8) == 0)
+        return "a file that a killed restore was writing";
     if (ends(name, ".pidfile"))
         return "a lock file";
     if (!ends(name, ".so"))

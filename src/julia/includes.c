@@ -135,6 +135,16 @@ static bool requirements(struct sg_world *w, struct sg_file *file) {
     return true;
 }
 
+const char **sg_include_paths(struct sg_world *w, const struct sg_ji *ji) {
+    const char **list = sg_arena_array(&w->arena, ji->n_includes + 1, sizeof *list);
+    size_t common = w->n_depots;
+    if (w->info.minor >= 11 && !common_depot(w, ji, &common))
+        common = w->n_depots;
+    for (size_t i = 0; list != NULL && i < ji->n_includes; i++)
+        list[i] = resolve(w, &ji->includes[i], common);
+    return list;
+}
+
 bool sg_judge_includes(struct sg_world *w, struct sg_file *file) {
     const struct sg_ji *ji = &file->ji;
     size_t common = w->n_depots;

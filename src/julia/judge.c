@@ -10,7 +10,7 @@
 #include "julia/preferences.h"
 #include "julia/targets.h"
 
-bool sg_verdict(struct sg_world *w, struct sg_file *file, enum sg_verdict verdict, const char *reason,
+bool sg_verdict(struct sg_world *w, struct sg_file *file, enum sg_julia_verdict verdict, const char *reason,
                 const char *format, ...) {
     va_list list;
     char *text = NULL;
@@ -27,7 +27,7 @@ bool sg_verdict(struct sg_world *w, struct sg_file *file, enum sg_verdict verdic
     return false;
 }
 
-const char *sg_verdict_word(enum sg_verdict verdict) {
+const char *sg_verdict_word(enum sg_julia_verdict verdict) {
     static const char *const words[] = {"fresh", "stale", "throws", "undecided", "not asked"};
     return words[verdict];
 }
@@ -100,7 +100,7 @@ static bool native(struct sg_world *w, struct sg_file *file) {
             w, file, SG_STALE, "target mismatch",
             "Rejecting cache file %s for %s: Unable to find compatible target in cached code image",
             file->path, sg_id_print(w, &file->package));
-    if (!sg_world_is_file(w, so))
+    if (!file->stocked && !sg_world_is_file(w, so))
         return sg_verdict(w, file, SG_STALE, "missing ocachefile",
                           "Rejecting cache file %s for %s since pkgimage %s was not found", file->path,
                           sg_id_print(w, &file->package), so);
@@ -139,10 +139,11 @@ static bool sums(struct sg_world *w, struct sg_file *file) {
     if (!file->crc_holds)
         return sg_verdict(w, file, SG_STALE, "invalid checksum",
                           "Rejecting cache file %s because it has an invalid checksum", file->path);
-    if (ji->native && !sg_world_crc(w, so, &crc))
+    bool beside_it = ji->native && !file->stocked;
+    if (beside_it && !sg_world_crc(w, so, &crc))
         return sg_verdict(w, file, SG_UNDECIDED, "undecided: the machine code cannot be read", "%s: %s", so,
                           strerror(errno));
-    if (ji->native && crc != ji->so_crc)
+    if (beside_it && crc != ji->so_crc)
         return sg_verdict(w, file, SG_STALE, "ocachefile invalid checksum",
                           "Rejecting cache file %s because %s has an invalid checksum", file->path, so);
     if ((w->info.layout & SG_JI_HAS_PREFERENCES) == 0)

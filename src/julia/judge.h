@@ -9,7 +9,7 @@
 
 #include "julia/environment.h"
 
-enum sg_verdict {
+enum sg_julia_verdict {
     SG_FRESH,
     SG_STALE,
     SG_THROWS,    /* Julia itself raises an exception over it, and `using` fails */
@@ -25,11 +25,13 @@ struct sg_file {
     struct sg_ji ji;
     bool crc_holds;
     double mtime;
+    bool stocked; /* it lies in an entry, not in a depot: its machine code, if it needs some, was verified
+                     there */
 
     bool judged;
     struct sg_julia_id package; /* what was asked */
     const char *source;         /* its entry file; NULL: not found */
-    enum sg_verdict verdict;
+    enum sg_julia_verdict verdict;
     const char *reason; /* Julia's word for it; "" if fresh */
     const char *detail; /* the line that Julia prints under JULIA_DEBUG=loading, or one of ours */
 };
@@ -58,14 +60,19 @@ void sg_judge(struct sg_world *w, struct sg_file *file, const struct sg_julia_id
 /* The include()d files and their like; a part of sg_judge(). False: `file` has got its verdict. */
 bool sg_judge_includes(struct sg_world *w, struct sg_file *file);
 
+/* Where the sources of a file lie now, one for each; what lies in no depot keeps its @depot/. NULL: no
+ * memory.
+ */
+const char **sg_include_paths(struct sg_world *w, const struct sg_ji *ji);
+
 /* Whether the module is in the system image: 1 with this build id, -1 with another one, 0 not. */
 int sg_is_loaded(const struct sg_world *w, const struct sg_ji_module *m);
 
 /* Sets a verdict; the detail is printed like printf. Always false. */
-bool sg_verdict(struct sg_world *w, struct sg_file *file, enum sg_verdict verdict, const char *reason,
+bool sg_verdict(struct sg_world *w, struct sg_file *file, enum sg_julia_verdict verdict, const char *reason,
                 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-const char *sg_verdict_word(enum sg_verdict verdict);
+const char *sg_verdict_word(enum sg_julia_verdict verdict);
 /* PkgId(UUID("..."), "Name") */
 const char *sg_id_print(struct sg_world *w, const struct sg_julia_id *id);
 

@@ -80,13 +80,83 @@ bool sg_julia_cpu_parse(struct sg_arena *arena, int minor, const char *text, str
     return *p == ')';
 }
 
-bool sg_julia_cpu_fits(const struct sg_julia_cpu *cpu, const struct sg_ji *ji) {
+/* The features whose bits are all there. */
+static void features_of(const struct word *list, unsigned n, const uint32_t *enabled, saggar_features *set) {
+    const struct sg_isa_table *table = &sg_isa_x86_64;
+    saggar_features lacking = {0};
+    unsigned word;
+    for (size_t i = 0; i < table->n_probes; i++) {
+        const struct sg_isa_probe *probe = &table->probes[i];
+        if (!at(probe, list, n, &word))
+            continue;
+        bool has = (enabled[word] >> probe->bit & 1) != 0;
+        saggar_features *to = has ? set : &lacking;
+        to->word[probe->feature / 64] |= UINT64_C(1) << probe->feature % 64;
+    }
+    sg_features_remove(set, &lacking);
+}
+
+void sg_julia_target_features(int minor, const struct sg_julia_target *target, saggar_features *set) {
+    const struct word *list;
+    saggar_features named;
+    unsigned n = words_of(minor, &list);
+    *set = (saggar_features){0};
+    features_of(list, n < target->words ? n : target->words, target->enabled, set);
+    if ((target->flags & SG_JULIA_NAME_UNKNOWN) != 0 &&
+        saggar_features_parse(SAGGAR_ARCH_X86_64, target->name, NULL, &named, NULL) == SAGGAR_OK)
+        sg_features_add(set, &named);
+}
+
+static bool target_fits(const struct sg_julia_cpu *cpu, const struct sg_julia_target *t) {
+    for (uint32_t word = 0; word < t->words; word++) {
+        if ((t->enabled[word] & ~(word < cpu->words ? cpu->enabled[word] : 0u)) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the processor has what the name of a target stands for; Julia did not look. */
+static bool named_runs(int minor, const struct sg_julia_cpu *cpu, const struct sg_julia_target *t) {
+    saggar_features set;
+    struct sg_julia_cpu needed = {0};
+    sg_julia_target_features(minor, t, &set);
+    saggar_features_required(SAGGAR_ARCH_X86_64, SAGGAR_PROVENANCE_ASSUMED, &set);
+    sg_julia_words(minor, &set, &needed);
+    for (unsigned word = 0; word < needed.words; word++) {
+        if ((needed.enabled[word] & ~(word < cpu->words ? cpu->enabled[word] : 0u)) != 0)
+            return false;
+    }
+    return true;
+}
+
+int sg_julia_cpu_rank(int minor, const struct sg_julia_cpu *cpu, const struct sg_ji *ji) {
+    int best = -1;
+    bool best_unknown = false;
+    if (!ji->native)
+        return 0;
+    if (strcmp(ji->arch, "x86_64") != 0)
+        return sg_julia_cpu_fits(cpu, ji) ? 1 : -1;
     for (size_t i = 0; i < ji->n_targets; i++) {
         const struct sg_julia_target *t = &ji->targets[i];
-        bool fits = true;
-        for (uint32_t word = 0; word < t->words; word++)
-            fits = fits && (t->enabled[word] & ~(word < cpu->words ? cpu->enabled[word] : 0u)) == 0;
-        if (fits)
+        saggar_features set = {0};
+        const struct word *list;
+        unsigned n = words_of(minor, &list);
+        if (!target_fits(cpu, t))
+            continue;
+        features_of(list, n < t->words ? n : t->words, t->enabled, &set); /* what Julia goes by */
+        int rank = 1 + (int)(sg_features_width(SAGGAR_ARCH_X86_64, &set) << 8) + (int)sg_features_count(&set);
+        bool unknown = (t->flags & SG_JULIA_NAME_UNKNOWN) != 0;
+        if (rank > best || (rank == best && best_unknown && !unknown)) {
+            best = rank;
+            best_unknown = unknown && !named_runs(minor, cpu, t);
+        }
+    }
+    return best_unknown ? -1 : best;
+}
+
+bool sg_julia_cpu_fits(const struct sg_julia_cpu *cpu, const struct sg_ji *ji) {
+    for (size_t i = 0; i < ji->n_targets; i++) {
+        if (target_fits(cpu, &ji->targets[i]))
             return true;
     }
     return false;

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 COMMANDS = ["run", "warm", "bake", "verify", "why", "ls", "show", "stat", "check", "audit", "gc", "doctor", "host"]
-GROUPED = ["julia ls", "julia check", "julia why"]
+GROUPED = ["julia ls", "julia check", "julia why", "julia bake", "julia restore", "julia gc", "julia run"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

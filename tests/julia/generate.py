@@ -45,9 +45,11 @@ class Package:
     def __init__(self, number: int, needs: list["Package"], name: str = "", identity: str = "", root: str = "", entry: str = "") -> None:
         """`root`: an absolute folder instead of one of the depot's; `entry`: its first source instead of src/NAME.jl."""
         self.name, self.needs, self.root = name or f"Package{number:04d}", needs, root
+        self.number = number
         self.uuid = identity or str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name))
         self.tree = f"{number:040x}"
         self.build = (0xFAFBFCFD00000000 | number, 1000 + number)
+        self.target = ("generic", 0, [0] * 11)
         self.all: dict[str, Package] = {}
         for need in needs:
             self.all |= need.all | {need.name: need}
@@ -75,7 +77,8 @@ class Package:
         lists += struct.pack("<iiQ", 0, 0, 0)
         after = b"".join(text(n) + words(u) + struct.pack("<QQ", SYSTEM_HIGH, b) for n, u, b in SYSTEM)
         after += b"".join(text(p.name) + words(p.uuid) + struct.pack("<QQ", *p.build) for p in self.all.values())
-        target = struct.pack("<III", 1, 0, 11) + struct.pack("<22I", *[0] * 22) + text("generic") + text("")
+        name, kind, enabled = self.target
+        target = struct.pack("<III", 1, kind, 11) + struct.pack("<22I", *enabled, *[0] * 11) + text(name) + text("")
         after += struct.pack("<i", 0) + text(target)
         start = len(head) + 8 + len(lists) + 8
         stored = b"".join(text(f"{self.recorded}/{p}") + struct.pack("<Q", len(s)) + s.encode() for p, s in self.sources.items())
@@ -102,15 +105,19 @@ def generate(folder: Path, count: int = 300, size: int = 20000) -> list[Package]
     for number in range(count):
         packages.append(Package(number, chance.sample(packages, min(len(packages), chance.randrange(6)))))
         packages[-1].write(folder / "depot", code)
-    app = folder / "app"
-    app.mkdir()
+    project(folder / "app", packages)
+    describe(folder / "julia.json")
+    return packages
+
+
+def project(app: Path, packages: list[Package]) -> None:
+    """Writes a project that has all of the packages."""
+    app.mkdir(exist_ok=True)
     app.joinpath("Project.toml").write_text("[deps]\n" + "".join(f'{p.name} = "{p.uuid}"\n' for p in packages))
     manifest = 'julia_version = "1.11.7"\nmanifest_format = "2.0"\n'
     for p in packages:
         manifest += f'\n[[deps.{p.name}]]\ndeps = {json.dumps([n.name for n in p.needs])}\ngit-tree-sha1 = "{p.tree}"\nuuid = "{p.uuid}"\n'
     app.joinpath("Manifest.toml").write_text(manifest)
-    describe(folder / "julia.json")
-    return packages
 
 
 def describe(file: Path, **more: object) -> None:

@@ -156,14 +156,22 @@ class Lab:
         return 1 if self.differ else 0
 
 
-def main(saggar: str, root: str) -> int:
+def main(saggar: str, root: str, lab: type[Lab] = Lab) -> int:
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         print("skipped: a real Julia needs root and debootstrap")
         return 0
     if not (Path(root) / "usr/bin/julia").exists():
         shutil.rmtree(root, ignore_errors=True)
         subprocess.run(["debootstrap", "--variant=minbase", "--include=julia", "bullseye", root, suite_url()], check=True, stdout=subprocess.DEVNULL)
-    return Lab(str(Path(saggar).resolve()), Path(root).resolve()).run()
+    proc = Path(root).resolve() / "proc"
+    mounted = not (proc / "cpuinfo").exists()  # Julia reads it
+    if mounted:
+        subprocess.run(["mount", "-t", "proc", "proc", proc], check=True)
+    try:
+        return lab(str(Path(saggar).resolve()), Path(root).resolve()).run()
+    finally:
+        if mounted:
+            subprocess.run(["umount", proc], check=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include "check.h"
 
 #include "base/bytes.h"
+#include "julia/choose.h"
 #include "julia/project.h"
 
 #define CASE "d-changed/untracked-file"
@@ -248,6 +249,50 @@ static void test_no_memory_for_a_question(void **state) {
     free(info);
 }
 
+/* From a project to the drafts of its files. */
+static bool bake(struct sg_world *w, const struct sg_project_options *options) {
+    struct sg_package *list;
+    struct sg_supply supply;
+    size_t n;
+    if (!sg_project_open(w, options) || !sg_project_packages(w, &list, &n) ||
+        !sg_supply_make(w, list, n, &supply))
+        return false;
+    struct sg_choice *choice = sg_arena_array(&w->arena, n, sizeof *choice);
+    if (choice == NULL || !sg_choose(&supply, choice))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        saggar_draft *draft;
+        if (choice[i].offer == NULL)
+            continue;
+        if (sg_julia_draft(w, &supply.graph, i, choice[i].offer->file, &draft) != SAGGAR_OK)
+            return false;
+        saggar_draft_free(draft);
+    }
+    return !w->arena.failed;
+}
+
+static void test_no_memory_for_a_bake(void **state) {
+    (void)state;
+    char *project = path_of(CASE "/app"), *depot = path_of(CASE "/depot"),
+         *info = path_of(CASE "/expected.json");
+    const char *depots[] = {depot};
+    struct sg_project_options options = {.project = project, .depots = depots, .n_depots = 1, .info = info};
+    unsigned refused = 0;
+    bool done = false;
+    for (long n = 0; n < 5000 && !done; n++) {
+        struct sg_world w = {0};
+        left = n;
+        done = bake(&w, &options);
+        left = -1;
+        refused += !done;
+        sg_world_free(&w);
+    }
+    assert_true(done && refused > 10);
+    free(project);
+    free(depot);
+    free(info);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_every_byte_flipped),
     cmocka_unit_test(test_every_length),
@@ -256,6 +301,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_old_format),
     cmocka_unit_test(test_no_memory),
     cmocka_unit_test(test_no_memory_for_a_question),
+    cmocka_unit_test(test_no_memory_for_a_bake),
 };
 
 CHECK_MAIN(tests)

@@ -1,0 +1,91 @@
+/* See julia_watch.h. */
+#include "cli/julia_watch.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/out.h"
+
+static struct watched *find(struct watch *w, const char *path) {
+    for (size_t i = 0; i < w->n; i++) {
+        if (strcmp(w->file[i].path, path) == 0)
+            return &w->file[i];
+    }
+    return NULL;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* True: another file than the one that was seen under this name. */
+static bool see(struct watch *w, const char *path, const struct stat *st, bool fresh) {
+    struct watched *f = find(w, path);
+    if (f != NULL && f->inode == st->st_ino && f->size == st->st_size) {
+        f->used = f->used || !same_time(&f->mtime, &st->st_mtim);
+        return false;
+    }
+    if (f == NULL) {
+        f = out_grow(&w->file, &w->n, sizeof *f);
+        f->path = out_strdup(path);
+    }
+    f->inode = st->st_ino;
+    f->size = st->st_size;
+    f->mtime = st->st_mtim;
+    f->fresh = fresh;
+    f->used = f->done = false;
+    return fresh;
+}
+
+static bool look_in(struct watch *w, const char *folder, bool fresh) {
+    DIR *dir = opendir(folder);
+    struct dirent *e;
+    bool any = false;
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        struct stat st;
+        size_t n = strlen(e->d_name);
+        if (n < 4 || strcmp(e->d_name + n - 3, ".ji") != 0)
+            continue;
+        char *path = out_format("%s/%s", folder, e->d_name);
+        if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && see(w, path, &st, fresh))
+            any = true;
+        free(path);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return any;
+}
+
+static bool look(struct watch *w, bool fresh) {
+    DIR *dir = opendir(w->compiled);
+    struct dirent *e;
+    bool any = false;
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        if (e->d_name[0] == '.')
+            continue;
+        char *folder = out_format("%s/%s", w->compiled, e->d_name);
+        any = look_in(w, folder, fresh) || any;
+        free(folder);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return any;
+}
+
+void watch_begin(struct watch *w, const char *compiled) {
+    *w = (struct watch){.compiled = out_strdup(compiled)};
+    look(w, false);
+}
+
+bool watch_look(struct watch *w) {
+    return look(w, true);
+}
+
+void watch_free(struct watch *w) {
+    for (size_t i = 0; i < w->n; i++)
+        free(w->file[i].path);
+    free(w->file);
+    free(w->compiled);
+    *w = (struct watch){0};
+}
