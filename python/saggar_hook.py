@@ -28,7 +28,6 @@ TABLE = {
     "gt4py": "saggar.gt4py",
     "gt4py._core.filecache": "saggar.gt4py.filecache",
     "gt4py.next": "saggar.gt4py.next",
-    "gt4py.next.program_processors.runners.dace": "saggar.gt4py.dace",
     "gt4py.cartesian": "saggar.gt4py.cartesian",
 }
 

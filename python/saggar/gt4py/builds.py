@@ -130,6 +130,11 @@ def hold(tree: Any) -> Any:
     return tree
 
 
+def holds(path: str) -> bool:
+    """True for a file in a tree that this process was given."""
+    return any(path.startswith(f"{tree.path}/") for tree in _held)
+
+
 def obtain(request: entries.Request, build: Callable[[str, Private], dict[str, Any]]) -> Any:
     """
     The tree. `build(directory, private)` fills the directory, working in `private`, and returns features and dependencies.

@@ -11,9 +11,6 @@ from typing import Any, Callable
 from .. import _saggar
 from . import environment, process
 
-Fields = "list[tuple[str, bytes]]"
-
-
 class Request:
     """A recipe, its key and its group."""
 
@@ -62,8 +59,8 @@ def peek(request: Request) -> tuple[Any, str] | None:
 
 
 def obtain(request: Request, make: Callable[[], Any], flags: int = _saggar.FLAG_USED,
-           dependencies: Callable[[], list[Any]] = list) -> Any:
-    """The value, from the cache or made."""
+           target: Callable[[Any], tuple[str, str]] | None = None) -> Any:
+    """The value, from the cache or made. `target`: of a value that holds machine code, the processor that it was made for."""
     cache = process.cache()
     claim = None
     try:
@@ -94,19 +91,20 @@ def obtain(request: Request, make: Callable[[], Any], flags: int = _saggar.FLAG_
         value = make()
         took = process.now() - started
         request.report("compiled", flags, value=took)
-        _publish(cache, request, value, took, flags, dependencies)
+        _publish(cache, request, value, took, flags, target)
         return value
     finally:
         if claim is not None:
             claim.release()
 
 
-def _publish(cache: Any, request: Request, value: Any, took: int, flags: int, dependencies: Callable[[], list[Any]]) -> None:
+def _publish(cache: Any, request: Request, value: Any, took: int, flags: int,
+             target: Callable[[Any], tuple[str, str]] | None) -> None:
     if cache is None:
         return
     try:
-        cache.publish(request.recipe, group=request.group, parts={"value": pickle.dumps(value, 5)}, arch=None, seconds=took / 1e9,
-                      dependencies=dependencies())
+        cache.publish(request.recipe, group=request.group, parts={"value": pickle.dumps(value, 5)}, seconds=took / 1e9,
+                      arch="host" if target else None, features=target(value) if target else None)
     except _saggar.SaggarError as error:
         request.report("not-stored", flags, reason="publish-failed", detail=f"{error.name}: {error}")
     except Exception as error:

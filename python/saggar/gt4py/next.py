@@ -3,12 +3,18 @@ from __future__ import annotations
 
 
 def _change() -> None:
+    import sys
+
     from . import builds, gtfn, pool, translation
 
     builds.change()
     translation.change()
     gtfn.change()
     pool.change()
+    if "gt4py.next.program_processors.runners.dace.workflow.compilation" in sys.modules:  # where DaCe is installed
+        from . import dace
+
+        dace.change()
 
 
 def install() -> bool:

@@ -70,7 +70,8 @@ def _make(factory: Any, prototype: Any, private: builds.Private) -> dict[str, by
 def bring(factory: Any, source: Any, private: builds.Private) -> None:
     """Puts the template where `factory` will look for it."""
     prototype = _prototype(factory, source)
-    files = entries.obtain(_request(factory, prototype), lambda: _make(factory, prototype, private), flags=_saggar.FLAG_NESTED)
+    files = entries.obtain(_request(factory, prototype), lambda: _make(factory, prototype, private), flags=_saggar.FLAG_NESTED,
+                           target=lambda made: builds.features(made[_COMMANDS].decode()))
     folder = cache.get_cache_folder(prototype, private)
     if (folder / _COMMANDS).exists():
         return  # made just now
