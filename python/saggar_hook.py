@@ -29,6 +29,7 @@ TABLE = {
     "gt4py._core.filecache": "saggar.gt4py.filecache",
     "gt4py.next": "saggar.gt4py.next",
     "gt4py.cartesian": "saggar.gt4py.cartesian",
+    "gt4py.cartesian.utils.compiler": "saggar.gt4py.probe",
 }
 
 #: Package -> "found" (but not executed yet), "done", or what went wrong. Absent: it was not imported.

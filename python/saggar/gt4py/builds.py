@@ -1,7 +1,6 @@
 """Compilations as trees: built in a private directory, once among all processes that see the store, and found ever after.
 
-GT4Py names the directory of a build after its cache's base; `Private` stands for a base of our own, which goes with the build. What is
-kept is what loading needs. Each header that was read is a dependency by content, but those that come with the compiler and with Python,
+What is kept is what loading needs. Each header that was read is a dependency by content, but those that come with the compiler and with Python,
 which are known by their versions. What cannot be stored is used by this process all the same.
 """
 from __future__ import annotations
@@ -13,41 +12,17 @@ import subprocess
 import threading
 from typing import Any, Callable
 
-from gt4py.next import errors
-from gt4py.next.otf.compilation import cache as gt4py_cache, compiler as gt4py_compiler
-
 from .. import _saggar
-from . import entries, environment, points, process
+from . import entries, environment, process
 
-_original_base: Any = None
 _held: list[Any] = []  # trees, as long as the process may open files of theirs
 _building = threading.local()
 
 PACKAGES = ("gridtools_cpp", "nanobind", "dace", "numpy", "pybind11")
 
 
-class Private:
-    """A cache lifetime of GT4Py's that ends with the build."""
-
-    def __init__(self, path: str) -> None:
-        self.path = pathlib.Path(path)
-
-
 class Unfit(Exception):
     """What was built is not what was expected: GT4Py does it in its own way."""
-
-
-def _base(lifetime: Any) -> pathlib.Path:
-    return lifetime.path if isinstance(lifetime, Private) else _original_base(lifetime)
-
-
-def change() -> None:
-    global _original_base
-    base = points.expect(gt4py_cache, "get_cache_base_path", "lifetime")
-    points.expect(gt4py_cache, "get_cache_folder", "ext_source", "lifetime", "build_context_id")
-    if _original_base is None:
-        _original_base = base
-        gt4py_cache.get_cache_base_path = _base
 
 
 def active() -> bool:
@@ -135,9 +110,9 @@ def holds(path: str) -> bool:
     return any(path.startswith(f"{tree.path}/") for tree in _held)
 
 
-def obtain(request: entries.Request, build: Callable[[str, Private], dict[str, Any]]) -> Any:
+def obtain(request: entries.Request, build: Callable[[str, str], dict[str, Any]]) -> Any:
     """
-    The tree. `build(directory, private)` fills the directory, working in `private`, and returns features and dependencies.
+    The tree. `build(directory, work)` fills the directory, working in `work`, and returns features and dependencies.
     Raises what a compilation raises; Unfit and what goes wrong with the cache or the disk: do it in GT4Py's own way.
     """
     def run(directory: str) -> dict[str, Any]:
@@ -145,7 +120,7 @@ def obtain(request: entries.Request, build: Callable[[str, Private], dict[str, A
         os.mkdir(work, 0o700)
         _building.depth = getattr(_building, "depth", 0) + 1
         try:
-            return build(directory, Private(work))
+            return build(directory, work)
         finally:
             _building.depth -= 1
 
@@ -153,7 +128,8 @@ def obtain(request: entries.Request, build: Callable[[str, Private], dict[str, A
     return hold(tree)
 
 
-def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[entries.Request], Any], otherwise: Callable[[], Any]) -> Any:
+def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[entries.Request], Any], otherwise: Callable[[], Any],
+            failed: tuple[type[BaseException], ...]) -> Any:
     """`use(request())`; whatever goes wrong but a failed compilation is counted, and `otherwise()` has the last word."""
     try:
         if process.cache() is None:
@@ -167,7 +143,7 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
         return counted(group, otherwise)
     try:
         return use(found)
-    except (errors.CompilationError, gt4py_compiler.CompilationError):
+    except failed:
         raise
     except Exception as error:
         if process.required():

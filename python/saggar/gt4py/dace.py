@@ -21,7 +21,7 @@ from gt4py._core import definitions
 from gt4py.next.program_processors.runners.dace.workflow import common, compilation
 
 from .. import _saggar
-from . import builds, entries, environment, identity, points, process
+from . import builds, entries, environment, identity, points, private, process
 
 _original: Any = None
 _original_load: Any = None
@@ -110,8 +110,8 @@ def _headers() -> list[str]:
     return sorted(os.path.join(root, file) for root, _, files in os.walk(folder) for file in files)
 
 
-def _build(step: Any, source: Any, directory: str, private: builds.Private) -> dict[str, Any]:
-    made = _original(dataclasses.replace(step, cache_lifetime=private), source)
+def _build(step: Any, source: Any, directory: str, work: str) -> dict[str, Any]:
+    made = _original(dataclasses.replace(step, cache_lifetime=private.Private(work)), source)
     for name in _libraries(source):
         shutil.copyfile(made.library_path.parent / name, f"{directory}/{name}")
     with _context(step):
@@ -126,8 +126,9 @@ def _call(self: Any, inp: Any) -> Any:
     return builds.guarded(
         ":".join(("gt4py", *_group(inp))),
         lambda: request(self, inp),
-        lambda found: artifact(self, inp, builds.obtain(found, lambda directory, private: _build(self, inp, directory, private))),
+        lambda found: artifact(self, inp, builds.obtain(found, lambda directory, work: _build(self, inp, directory, work))),
         lambda: _original(self, inp),
+        private.FAILED,
     )
 
 

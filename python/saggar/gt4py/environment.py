@@ -103,9 +103,12 @@ def variables(*more: str) -> dict[str, str]:
 _toolchains: dict[tuple[object, ...], Any] = {}
 
 
-def toolchain(command: str | None = None) -> tuple[str, str, bytes] | None:
-    """(path, name, identity) of the C++ compiler that CMake would take; None if there is none. Read once as long as it is the same."""
-    command = os.environ.get("CXX") or command or ""
+def toolchain(kind: str = "cmake") -> tuple[str, str, bytes] | None:
+    """
+    (path, name, identity) of the C++ compiler that CMake or `setuptools` would take; None if there is none. Read once as long as it is
+    the same file.
+    """
+    command = os.environ.get("CXX") or (sysconfig.get_config_var("CXX") if kind == "setuptools" else "") or ""
     place = next(filter(None, map(shutil.which, command.split()[:1] or ["c++", "g++", "clang++"])), None)
     try:
         state = os.stat(place) if place else None
@@ -132,21 +135,20 @@ def _tool(name: str) -> str | None:
 _tools: dict[tuple[str, str | None], str | None] = {}
 
 
-def tool(name: str) -> str | None:
-    key = (name, os.environ.get("PATH"))
+def _token(word: str) -> str | None:
+    """What stands for a tool of this machine in a dependency; None: there is none here."""
+    if word.endswith(".compiler"):
+        found = toolchain(word.partition(".")[0])
+        return None if found is None else f"{word} {found[1]} {found[2].hex()}"
+    key = (word, os.environ.get("PATH"))
     if key not in _tools:
-        _tools[key] = _tool(name)
+        _tools[key] = _tool(word)
     return _tools[key]
 
 
-def _tokens() -> dict[str, str | None]:
-    found = toolchain()
-    return {"compiler": None if found is None else f"compiler {found[1]} {found[2].hex()}"}
-
-
-def built_with(*tools: str) -> list[tuple[Any, ...]]:
+def built_with(*tools: str, compiler: str = "cmake") -> list[tuple[Any, ...]]:
     """The dependencies that say which compiler and which tools made an entry."""
-    texts = [_tokens()["compiler"], *(tool(name) for name in tools)]
+    texts = [_token(f"{compiler}.compiler"), *map(_token, tools)]
     return [("value", "gt4py", text, _saggar.sha256(text.encode())) for text in texts if text is not None]
 
 
@@ -156,8 +158,7 @@ class Resolver:
     def digest(self, code: bool, resolver: str, name: str) -> bytes | None:
         if resolver != "gt4py" or code:
             return None
-        word = name.partition(" ")[0]
-        here = _tokens()["compiler"] if word == "compiler" else tool(word)
+        here = _token(name.partition(" ")[0])
         return _saggar.sha256((name if here is None else here).encode())
 
     def distribution(self, name: str) -> str | None:

@@ -10,7 +10,7 @@ from gt4py.next.otf.compilation import build_data, common, compiler
 from gt4py.next.otf.compilation.build_systems import cmake, compiledb
 
 from .. import _saggar
-from . import builds, entries, environment, identity, points, process, template
+from . import builds, entries, environment, identity, points, private, process, template
 
 _original: Any = None
 
@@ -61,9 +61,10 @@ def _module(source: Any) -> str:
     return f"{source.program_source.entry_point.name}.{common.python_module_suffix()}"
 
 
-def _build(step: Any, source: Any, directory: str, private: builds.Private) -> dict[str, Any]:
-    template.bring(step.builder_factory, source, private)
-    project = step.builder_factory(source, private)
+def _build(step: Any, source: Any, directory: str, work: str) -> dict[str, Any]:
+    lifetime = private.Private(work)
+    template.bring(step.builder_factory, source, lifetime)
+    project = step.builder_factory(source, lifetime)
     project.build()
     data = build_data.read_data(project.root_path)
     if not compiler.is_usable(data, project.root_path) or data.module.name != _module(source):
@@ -86,8 +87,9 @@ def _call(self: Any, inp: Any) -> Any:
     return builds.guarded(
         ":".join(("gt4py", *_group(inp))),
         lambda: request(self, inp),
-        lambda found: artifact(self, inp, builds.obtain(found, lambda directory, private: _build(self, inp, directory, private))),
+        lambda found: artifact(self, inp, builds.obtain(found, lambda directory, work: _build(self, inp, directory, work))),
         lambda: _original(self, inp),
+        private.FAILED,
     )
 
 

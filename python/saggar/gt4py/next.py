@@ -5,9 +5,9 @@ from __future__ import annotations
 def _change() -> None:
     import sys
 
-    from . import builds, gtfn, pool, translation
+    from . import gtfn, pool, private, translation
 
-    builds.change()
+    private.change()
     translation.change()
     gtfn.change()
     pool.change()

@@ -16,7 +16,7 @@ from gt4py.next.otf.compilation import cache
 from gt4py.next.otf.compilation.build_systems import compiledb
 
 from .. import _saggar
-from . import builds, entries, environment, gtfn, points
+from . import builds, entries, environment, gtfn, points, private
 
 _COMMANDS = "compile_commands.json"
 
@@ -55,11 +55,11 @@ def _request(factory: Any, prototype: Any) -> entries.Request:
     )
 
 
-def _make(factory: Any, prototype: Any, private: builds.Private) -> dict[str, bytes]:
+def _make(factory: Any, prototype: Any, lifetime: private.Private) -> dict[str, bytes]:
     """Asks CMake, in the private base, and packs what programs need."""
     compiledb._cc_get_compiledb(False, prototype.program_source, build_type=factory.cmake_build_type,
-                                cmake_flags=factory.cmake_extra_flags or [], cache_lifetime=private)
-    folder = cache.get_cache_folder(prototype, private)
+                                cmake_flags=factory.cmake_extra_flags or [], cache_lifetime=lifetime)
+    folder = cache.get_cache_folder(prototype, lifetime)
     text = (folder / _COMMANDS).read_text()
     for place, name in _places():
         text = text.replace(place, name)
@@ -67,12 +67,12 @@ def _make(factory: Any, prototype: Any, private: builds.Private) -> dict[str, by
     return {_COMMANDS: text.encode(), **files}
 
 
-def bring(factory: Any, source: Any, private: builds.Private) -> None:
+def bring(factory: Any, source: Any, lifetime: private.Private) -> None:
     """Puts the template where `factory` will look for it."""
     prototype = _prototype(factory, source)
-    files = entries.obtain(_request(factory, prototype), lambda: _make(factory, prototype, private), flags=_saggar.FLAG_NESTED,
+    files = entries.obtain(_request(factory, prototype), lambda: _make(factory, prototype, lifetime), flags=_saggar.FLAG_NESTED,
                            target=lambda made: builds.features(made[_COMMANDS].decode()))
-    folder = cache.get_cache_folder(prototype, private)
+    folder = cache.get_cache_folder(prototype, lifetime)
     if (folder / _COMMANDS).exists():
         return  # made just now
     for name, data in files.items():
