@@ -136,6 +136,8 @@ def _extension(backend: Any, found: dict[str, Any]) -> Any:
             if (folder / name).suffix not in (".h", ".hpp"):
                 files.append(str(folder / name))
         flags = [*options["extra_compile_args"], "-MD"]
+        if not any(flag.startswith("-g") for flag in flags):  # this Python's own flags may say otherwise
+            flags.append("-g0")
         name, path = pyext_builder.build_pybind_ext(
             name=backend.pyext_module_path, sources=files, build_path=str(folder), target_path=str(backend.builder.pkg_path),
             **{**options, "extra_compile_args": flags})

@@ -1,0 +1,120 @@
+"""GT4Py unmodified: the right numbers; nothing is translated or compiled twice, and nothing stale is served."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+PROGRAMS = [("lap.py", {"BACKEND": "gtfn"}), ("lap.py", {"BACKEND": "dace"}), ("cart.py", {})]
+NAMES = ["gtfn", "dace", "cartesian"]
+every = pytest.mark.parametrize("name, env", PROGRAMS, ids=NAMES)
+NONE = (0, 0, 0)
+
+
+@every
+def test_warm_moved_and_edited_around(project, warm, name, env):
+    """A second start, a blank line, another place, another hash seed, another working directory: nothing is done again."""
+    origin, cold = warm(name, **env)
+    assert cold.compilers and cold.translations and cold.keys and "as written" in cold.out
+    project.copy_of(origin.store)
+    first = cold.out.splitlines()[0]
+    again = project.good(project.script(name), **env)
+    assert (again.work(), again.out) == (NONE, cold.out), (again.compilers, project.why())
+    edits = ("import numpy as np\n", "import numpy as np\n\n\n# a comment\n")
+    moved = project.good(project.script(name, edits, folder="some where/else"), PYTHONHASHSEED="77", **env)
+    assert (moved.work(), moved.out.splitlines()[0]) == (NONE, first), (moved.compilers, project.why())
+
+
+@every
+def test_from_an_image_without_a_compiler(project, warm, name, env):
+    """On a read-only disk, with nothing on PATH: no compiler, no translation, no key; and `verify` proves it."""
+    origin, cold = warm(name, **env)
+    project.copy_of(origin.store)
+    project.good(project.script(name), **env)
+    image = project.bake()
+    shutil.rmtree(project.store)
+    project.store.mkdir()
+    place = project.root / "elsewhere"
+    place.mkdir()
+    shutil.move(image, place / "x.saggar")
+    script = project.script(name, folder="elsewhere")
+    outside = {"PATH": "/nowhere", "SAGGAR_IMAGE": str(place / "x.saggar"), "PYTHONDONTWRITEBYTECODE": "1",
+               "XDG_STATE_HOME": str(project.root / "state"), "DACE_CONFIG": "/nowhere/dace.conf", **env}
+    done = project.saggar("verify", "--json", "--image", place / "x.saggar", "--", os.sys.executable, "-W", "ignore", script, **outside)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    before: tuple[str, ...] = ()
+    if os.geteuid() == 0 and shutil.which("unshare"):
+        shell = f"mount --bind '{project.store}' '{project.store}' && mount -o remount,bind,ro '{project.store}' && " \
+                f"mount --bind '{place}' '{place}' && mount -o remount,bind,ro '{place}' && cd '{place}' && exec \"$@\""
+        before = (shutil.which("unshare"), "-m", shutil.which("sh"), "-c", f"PATH=/usr/sbin:/usr/bin:/sbin:/bin; {shell.replace('exec', 'PATH=/nowhere exec')}", "sh")
+        if subprocess.run([*before, "/bin/true"], capture_output=True).returncode:
+            before = ()
+    result = project.finish(project.start(script, before, **outside))
+    assert result.code == 0, result.err
+    assert (result.work(), result.out, result.summary["faults"]) == (NONE, cold.out, 0), project.why()
+
+
+def edited(project, warm, name, env, *edits, **more):
+    origin, cold = warm(name, **env)
+    project.copy_of(origin.store)
+    return cold, project.good(project.script(name, *edits), **{**env, **more})
+
+
+@every
+@pytest.mark.parametrize("old, new", [("-4.0 * a", "-5.0 * a"), ("a(J + 1)|a[0, 1, 0]", "a(J + 2)|a[1, 1, 0]")], ids=["constant", "offset"])
+def test_an_edit_gives_the_new_result(project, warm, name, env, old, new):
+    which = name == "cart.py" and "|" in old
+    pick = (lambda text: text.split("|")[which] if "|" in text else text.replace("a", "a[0, 0, 0]") if name == "cart.py" else text)
+    cold, result = edited(project, warm, name, env, (pick(old), pick(new)))
+    assert result.translations == 1 and result.compilers and result.out != cold.out and "edited" in result.out
+
+
+def test_another_type_gives_the_new_result(project, warm):
+    cold, result = edited(project, warm, "lap.py", {"BACKEND": "gtfn"}, ("gtx.float64", "gtx.float32"), ("np.float64", "np.float32"),
+                          ("-4.0 * a +", "float32(-4.0) * a +"), ("+ 2.0\n", "+ float32(2.0)\n"), ("import numpy as np\n", "import numpy as np\nfrom gt4py.next import float32\n"))
+    assert result.translations == 2 and "float32" in result.out and "as written" in result.out
+
+
+def test_an_external_gives_the_new_result(project, warm):
+    cold, result = edited(project, warm, "cart.py", {}, ("SCALE = 0.5", "SCALE = 0.25"))
+    assert result.translations == 1 and result.compilers and result.out != cold.out and "as written" in result.out
+
+
+@pytest.mark.parametrize("name, env, option, again", [
+    ("lap.py", {"BACKEND": "gtfn"}, {"GT4PY_CMAKE_BUILD_TYPE": "debug"}, 1),
+    ("lap.py", {"BACKEND": "dace"}, {"CXXFLAGS": "-O1 -fPIC"}, 1),
+    ("cart.py", {}, {"GT4PY_COMPILE_OPT_LEVEL": "1"}, 1),
+], ids=NAMES)
+def test_an_option_compiles_again(project, warm, name, env, option, again):
+    cold, result = edited(project, warm, name, env, **option)
+    assert result.compilers and result.out == cold.out and result.compiled() >= again
+
+
+@every
+def test_another_compiler_compiles_again(project, warm, name, env):
+    """And what the first one made is there still, for those who have it."""
+    origin, cold = warm(name, **env)
+    project.copy_of(origin.store)
+    other = project.make_tools("others", "another compiler")
+    result = project.good(project.script(name), PATH=f"{other}:{os.environ['PATH']}", **env)
+    assert result.compilers and result.out == cold.out
+    assert name == "cart.py" or result.translations == 0
+    assert "compiler" in project.why()
+    assert project.good(project.script(name), **env).work() == NONE
+    assert project.good(project.script(name), PATH=f"{other}:{os.environ['PATH']}", **env).work() == NONE
+
+
+def test_worker_processes(project):
+    """GT4Py's default: workers compile. A warm start needs none."""
+    script = project.script("lap.py")
+    cold = project.good(script, GT4PY_BUILD_JOBS_MODE=None, GT4PY_BUILD_JOBS="2")
+    assert cold.translations == 2 and cold.summary["processes"] == 3
+    warm = project.good(script, GT4PY_BUILD_JOBS_MODE=None, GT4PY_BUILD_JOBS="2")
+    assert (warm.work(), warm.out, warm.summary["processes"]) == (NONE, cold.out, 1), project.why()
+
+
+def test_off_is_off(project, warm):
+    script = project.script("lap.py", ("if __name__", "import sys; print('saggar.gt4py' in sys.modules)\nif __name__"))
+    done = subprocess.run([os.sys.executable, "-W", "ignore", "-c", f"import sys; import gt4py.next; print('saggar.gt4py' in sys.modules)"],
+                          env=project.environment(SAGGAR_MODE="off"), capture_output=True, text=True, cwd=script.parent)
+    assert done.stdout.strip() == "False", done.stderr
