@@ -13,6 +13,25 @@ if shutil.which("g++") is None:
 from support import Project  # noqa: E402
 
 
+def pytest_configure(config):
+    for line in ("slow: takes minutes; run with --slow", "xdist_group(name): tests of one worker"):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_addoption(parser):
+    try:
+        parser.addoption("--slow", action="store_true", help="run the tests that take minutes")
+    except ValueError:
+        pass
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs --slow"))
+
+
 @pytest.fixture
 def project(tmp_path):
     return Project(tmp_path)
