@@ -11,7 +11,7 @@ import os
 import pathlib
 from typing import Any, Hashable
 
-from .. import mapping
+from .. import _saggar, mapping
 
 _lock: Any = None
 
@@ -24,6 +24,11 @@ class FileCache:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = pathlib.Path(path).resolve()
         self._values: mapping.Cache[Any, Any] = mapping.Cache(self.path)
+
+    def _get_path(self, key: Hashable) -> pathlib.Path:
+        """Where the value lies."""
+        name = self._values._open().key(_saggar.encode(_plain(key))).hex()
+        return self.path / "v1" / name[:2] / f"{name}.0"
 
     def __getitem__(self, key: Hashable) -> Any:
         return self._values[_plain(key)]
