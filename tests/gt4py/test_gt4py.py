@@ -96,6 +96,14 @@ def test_an_external_gives_the_new_result(project, warm):
 
 
 @slow
+@pytest.mark.xdist_group("dace")
+def test_code_for_another_processor_is_not_served(project, warm):
+    """GT4Py compiles for dace with -march=native: below a ceiling, what this machine's features were used for is compiled again."""
+    cold, result = edited(project, warm, "lap.py", {"BACKEND": "dace"}, SAGGAR_TARGET="x86-64" if os.uname().machine == "x86_64" else "armv8-a")
+    assert result.translations == 0 and result.compilers and "processor" in project.why()
+
+
+@slow
 @pytest.mark.parametrize("name, env, option, again", [
     ("lap.py", {"BACKEND": "gtfn"}, {"GT4PY_CMAKE_BUILD_TYPE": "debug"}, 1),
     ("lap.py", {"BACKEND": "dace"}, {"CXXFLAGS": "-O1 -fPIC"}, 1),

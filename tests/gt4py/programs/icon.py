@@ -54,7 +54,7 @@ if __name__ == "__main__":
         divergence(*fields, limit, out, total, offset_provider=offsets)
         assert np.allclose(out.asnumpy(), (np.minimum(want, 1.0) if limit else want) * area)
         assert np.allclose(total.asnumpy(), want)
-    column(fields[1], sums, offset_provider=offsets)
+    column(fields[1], sums, offset_provider={})
     state = np.zeros(vertices)
     for k in range(levels):
         state = state * 0.5 + area[:, k]
