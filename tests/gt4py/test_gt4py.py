@@ -7,32 +7,30 @@ import sys
 import time
 
 import pytest
+from support import SAGGAR
 
 NONE = (0, 0, 0)
 NAMES = ["gtfn", "dace", "cartesian"]
 slow = pytest.mark.slow
 
 
-def programs(*marks, only=()):
-    """Each backend, the ones of a store in one worker; `marks` for those that are not in `only`."""
+def programs(*marks):
+    """Each backend; the tests of one backend share what they start from."""
     rows = [("lap.py", {"BACKEND": "gtfn"}), ("lap.py", {"BACKEND": "dace"}), ("cart.py", {})]
     return pytest.mark.parametrize("name, env", [
-        pytest.param(*row, id=name, marks=[pytest.mark.xdist_group(name), *(() if name in only else marks)]) for row, name in zip(rows, NAMES)])
+        pytest.param(*row, id=name, marks=[pytest.mark.xdist_group(name), *marks]) for row, name in zip(rows, NAMES)])
 
 
 every = programs()
-gtfn_first = programs(slow, only=("gtfn",))
 
 
 @every
-def test_warm_moved_and_edited_around(project, warm, name, env):
-    """A second start, a blank line, another place, another hash seed, another working directory: nothing is done again."""
+def test_a_second_start_elsewhere(project, warm, name, env):
+    """A blank line, another place, another hash seed, another working directory: nothing is done again."""
     origin, cold = warm(name, **env)
     assert cold.compilers and cold.translations and cold.keys and "as written" in cold.out
     project.copy_of(origin.store)
     first = cold.out.splitlines()[0]
-    again = project.good(project.script(name), **env)
-    assert (again.work(), again.out) == (NONE, cold.out), (again.compilers, project.why())
     edits = ("import numpy as np\n", "import numpy as np\n\n\n# a comment\n")
     moved = project.good(project.script(name, edits, folder="some where/else"), PYTHONHASHSEED="77", **env)
     assert (moved.work(), moved.out.splitlines()[0]) == (NONE, first), (moved.compilers, project.why())
@@ -42,29 +40,29 @@ def test_warm_moved_and_edited_around(project, warm, name, env):
 def test_from_an_image_without_a_compiler(project, warm, name, env):
     """On a read-only disk, with nothing on PATH: no compiler, no translation, no key; and `verify` proves it."""
     origin, cold = warm(name, **env)
-    project.copy_of(origin.store)
-    project.good(project.script(name), **env)
-    image = project.bake()
-    shutil.rmtree(project.store)
-    project.store.mkdir()
     place = project.root / "elsewhere"
     place.mkdir()
-    shutil.move(image, place / "x.saggar")
+    project.copy_of(origin.store)
+    image = shutil.move(project.bake("--all"), place / "x.saggar")
+    shutil.rmtree(project.store)
+    project.store.mkdir()
     script = project.script(name, folder="elsewhere")
-    outside = {"PATH": "/nowhere", "SAGGAR_IMAGE": str(place / "x.saggar"), "PYTHONDONTWRITEBYTECODE": "1",
-               "XDG_STATE_HOME": str(project.root / "state"), "DACE_CONFIG": "/nowhere/dace.conf", **env}
-    done = project.saggar("verify", "--json", "--image", place / "x.saggar", "--", sys.executable, "-W", "ignore", script, **outside)
+    done = subprocess.run([*read_only(project.store, place), SAGGAR, "verify", "--json", "--image", image, "--", sys.executable, "-W", "ignore", script],
+                          env=project.environment(COMPILER_LOG=f"{project.root}/c", TRANSLATION_LOG=f"{project.root}/t", PATH="/nowhere",
+                                                  PYTHONDONTWRITEBYTECODE="1", **env), capture_output=True, text=True, cwd=project.root)
     assert done.returncode == 0, (done.stdout, done.stderr)
-    before: tuple[str, ...] = ()
-    if os.geteuid() == 0 and shutil.which("unshare"):
-        shell = f"mount --bind '{project.store}' '{project.store}' && mount -o remount,bind,ro '{project.store}' && " \
-                f"mount --bind '{place}' '{place}' && mount -o remount,bind,ro '{place}' && cd '{place}' && exec \"$@\""
-        before = (shutil.which("unshare"), "-m", shutil.which("sh"), "-c", f"PATH=/usr/sbin:/usr/bin:/sbin:/bin; {shell.replace('exec', 'PATH=/nowhere exec')}", "sh")
-        if subprocess.run([*before, "/bin/true"], capture_output=True).returncode:
-            before = ()
-    result = project.finish(project.start(script, before, **outside))
-    assert result.code == 0, result.err
-    assert (result.work(), result.out, result.summary["faults"]) == (NONE, cold.out, 0), project.why()
+    assert not (project.root / "c").exists() and not (project.root / "t").exists() and project.keys() == 0
+    assert cold.out in done.stdout + done.stderr
+
+
+def read_only(*folders):
+    """What makes a command see the folders read-only; nothing where that is not allowed."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return []
+    text = " && ".join(f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'" for folder in folders)
+    command = [shutil.which("unshare"), "-m", shutil.which("sh"), "-c",
+               f"PATH=/usr/sbin:/usr/bin:/sbin:/bin; {text} && cd '{folders[-1]}' && PATH=/nowhere && exec \"$@\"", "sh"]
+    return [] if subprocess.run([*command, "/bin/true"], capture_output=True).returncode else command
 
 
 def edited(project, warm, name, env, *edits, **more):
@@ -82,7 +80,7 @@ def test_an_edit_gives_the_new_result(project, warm, name, env, old, new):
     assert result.translations == 1 and result.compilers and result.out != cold.out and "edited" in result.out
 
 
-@pytest.mark.xdist_group("gtfn")
+@slow
 def test_another_type_gives_the_new_result(project, warm):
     cold, result = edited(project, warm, "lap.py", {"BACKEND": "gtfn"}, ("gtx.float64", "gtx.float32"), ("np.float64", "np.float32"),
                           ("-4.0 * a +", "float32(-4.0) * a +"), ("+ 2.0\n", "+ float32(2.0)\n"), ("import numpy as np\n", "import numpy as np\nfrom gt4py.next import float32\n"))
@@ -114,7 +112,7 @@ def test_an_option_compiles_again(project, warm, name, env, option, again):
     assert result.compilers and result.out == cold.out and result.compiled() >= again
 
 
-@gtfn_first
+@programs(slow)
 def test_another_compiler_compiles_again(project, warm, name, env):
     """And what the first one made is there still, for those who have it."""
     origin, cold = warm(name, **env)
@@ -128,14 +126,17 @@ def test_another_compiler_compiles_again(project, warm, name, env):
     assert project.good(project.script(name), PATH=f"{other}:{os.environ['PATH']}", **env).work() == NONE
 
 
-@pytest.mark.xdist_group("dace")
-def test_worker_processes(project):
-    """GT4Py's default: workers compile. A warm start needs none."""
-    script = project.script("lap.py")
-    cold = project.good(script, GT4PY_BUILD_JOBS_MODE=None, GT4PY_BUILD_JOBS="2")
-    assert cold.translations == 2 and cold.summary["processes"] > 1
-    warm = project.good(script, GT4PY_BUILD_JOBS_MODE=None, GT4PY_BUILD_JOBS="2")
-    assert (warm.work(), warm.out, warm.summary["processes"]) == (NONE, cold.out, 1), project.why()
+@pytest.mark.xdist_group("gtfn")
+def test_worker_processes_and_an_edit(project, warm):
+    """GT4Py's default: workers compile, what was edited and nothing else. A warm start needs none."""
+    origin, cold = warm("lap.py", BACKEND="gtfn")
+    project.copy_of(origin.store)
+    workers = {"BACKEND": "gtfn", "GT4PY_BUILD_JOBS_MODE": None, "GT4PY_BUILD_JOBS": "2"}
+    script = project.script("lap.py", ("-4.0 * a", "-5.0 * a"))
+    first = project.good(script, **workers)
+    assert first.translations == 1 and first.compiled() == 2 and first.summary["processes"] > 1 and "edited" in first.out
+    again = project.good(script, **workers)
+    assert (again.work(), again.out, again.summary["processes"]) == (NONE, first.out, 1), project.why()
 
 
 def test_off_is_off(project):
