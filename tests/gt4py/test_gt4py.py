@@ -139,6 +139,18 @@ def test_worker_processes_and_an_edit(project, warm):
     assert (again.work(), again.out, again.summary["processes"]) == (NONE, first.out, 1), project.why()
 
 
+@slow
+@pytest.mark.xdist_group("gtfn")
+@pytest.mark.parametrize("backend", ["gtfn", "dace"])
+def test_nowhere_to_store(project, backend):
+    """No store, no place for trees: workers compile, and the program loads what they made after they are gone."""
+    script = project.script("lap.py", ("    smooth(field", "    smooth.compile(offset_provider={})\n    gtx.wait_for_compilation()\n    smooth(field"))
+    nowhere = {"SAGGAR_DIR": "/proc/nowhere", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere", "GT4PY_BUILD_JOBS_MODE": None}
+    result = project.run(script, BACKEND=backend, **nowhere)
+    assert result.code == 0 and "as written" in result.out, result.err
+    assert result.summary["faults"] == 0 and result.compiled() >= 4 and result.summary["stored"] == 0, project.why()
+
+
 def test_off_is_off(project):
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", "import sys; import gt4py.next; print('saggar.gt4py' in sys.modules)"],
                           env=project.environment(SAGGAR_MODE="off"), capture_output=True, text=True, cwd=project.root)

@@ -92,7 +92,7 @@ def request(step: Any, source: Any) -> entries.Request:
 def artifact(step: Any, source: Any, tree: Any) -> Any:
     """GT4Py's own artifact, of a library in a tree."""
     return compilation.DaCeCompilationArtifact(
-        library_path=pathlib.Path(tree.path) / _libraries(source)[0],
+        library_path=private.folder(tree) / _libraries(source)[0],
         sdfg_json=json.dumps(source.program_source.source_code),
         binding_source_code=source.binding_source.source_code,
         bind_func_name=step.bind_func_name,

@@ -54,7 +54,7 @@ def request(step: Any, source: Any) -> entries.Request:
 
 def artifact(step: Any, source: Any, tree: Any) -> Any:
     """GT4Py's own artifact, of a module in a tree."""
-    return step._make_artifact(pathlib.Path(tree.path), pathlib.Path(_module(source)), source.program_source.entry_point.name)
+    return step._make_artifact(private.folder(tree), pathlib.Path(_module(source)), source.program_source.entry_point.name)
 
 
 def _module(source: Any) -> str:
