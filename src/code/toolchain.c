@@ -27,6 +27,7 @@ struct identity {
     struct sg_sha256_ctx sha256;
     char name[SAGGAR_TOOLCHAIN_NAME];
     unsigned depth; /**< scripts inside each other */
+    bool cxx;       /**< the driver compiles C++ alone */
     int err;
 };
 
@@ -169,7 +170,8 @@ static void add_gcc_version(struct identity *id, const char *folder, const char 
                             const char *version) {
     snprintf(id->name, sizeof id->name, "gcc %.60s %.40s", version, triple);
     add_file(id, "cc1plus", "%s/%s/%s/cc1plus", folder, triple, version);
-    add_file(id, "cc1", "%s/%s/%s/cc1", folder, triple, version);
+    if (!id->cxx)
+        add_file(id, "cc1", "%s/%s/%s/cc1", folder, triple, version);
     add_file(id, "collect2", "%s/%s/%s/collect2", folder, triple, version);
     if (!add_file(id, "libstdc++", "%s/include/%s/c++/%s/bits/c++config.h", prefix, triple, version))
         add_file(id, "libstdc++", "%s/include/c++/%s/%s/bits/c++config.h", prefix, version, triple);
@@ -305,6 +307,7 @@ int saggar_toolchain_find(const char *command, const char *list, saggar_toolchai
         err = sg_sha256_init(&id.sha256);
     if (err != SAGGAR_OK)
         return err;
+    id.cxx = strstr(base_name(out->path), "++") != NULL;
     add_program(&id, out->path);
     err = sg_sha256_final(&id.sha256, out->sha256);
     memcpy(out->name, id.name, sizeof out->name);
