@@ -47,7 +47,8 @@ def test_from_an_image_without_a_compiler(project, warm, name, env):
     shutil.rmtree(project.store)
     project.store.mkdir()
     script = project.script(name, folder="elsewhere")
-    done = subprocess.run([*read_only(project.store, place), SAGGAR, "verify", "--json", "--image", image, "--", sys.executable, "-W", "ignore", script],
+    verify = [SAGGAR, "verify", "--json", "--image", image, "--", sys.executable, "-W", "ignore", script]
+    done = subprocess.run([*read_only(project.store, place), *verify],
                           env=project.environment(COMPILER_LOG=f"{project.root}/c", TRANSLATION_LOG=f"{project.root}/t", PATH="/nowhere",
                                                   PYTHONDONTWRITEBYTECODE="1", **env), capture_output=True, text=True, cwd=project.root)
     assert done.returncode == 0, (done.stdout, done.stderr)
@@ -82,8 +83,9 @@ def test_an_edit_gives_the_new_result(project, warm, name, env, old, new):
 
 @slow
 def test_another_type_gives_the_new_result(project, warm):
-    cold, result = edited(project, warm, "lap.py", {"BACKEND": "gtfn"}, ("gtx.float64", "gtx.float32"), ("np.float64", "np.float32"),
-                          ("-4.0 * a +", "float32(-4.0) * a +"), ("+ 2.0\n", "+ float32(2.0)\n"), ("import numpy as np\n", "import numpy as np\nfrom gt4py.next import float32\n"))
+    cold, result = edited(project, warm, "lap.py", {"BACKEND": "gtfn"}, ("gtx.float64", "gtx.float32"),
+                          ("np.float64", "np.float32"), ("-4.0 * a +", "float32(-4.0) * a +"), ("+ 2.0\n", "+ float32(2.0)\n"),
+                          ("import numpy as np\n", "import numpy as np\nfrom gt4py.next import float32\n"))
     assert result.translations == 2 and "float32" in result.out and "as written" in result.out
 
 
@@ -144,7 +146,8 @@ def test_worker_processes_and_an_edit(project, warm):
 @pytest.mark.parametrize("backend", ["gtfn", "dace"])
 def test_nowhere_to_store(project, backend):
     """No store, no place for trees: workers compile, and the program loads what they made after they are gone."""
-    script = project.script("lap.py", ("    smooth(field", "    smooth.compile(offset_provider={})\n    gtx.wait_for_compilation()\n    smooth(field"))
+    wait = "    smooth.compile(offset_provider={})\n    gtx.wait_for_compilation()\n"
+    script = project.script("lap.py", ("    smooth(field", f"{wait}    smooth(field"))
     nowhere = {"SAGGAR_DIR": "/proc/nowhere", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere", "GT4PY_BUILD_JOBS_MODE": None}
     result = project.run(script, BACKEND=backend, **nowhere)
     assert result.code == 0 and "as written" in result.out, result.err

@@ -141,7 +141,7 @@ def test_headers(tmp_path):
     assert found == sorted([os.path.realpath(inside), "/usr/include/stdio.h", f"{os.path.realpath(tmp_path)}/a b.h"])
     with pytest.raises(_saggar.Uncacheable):
         builds.dependencies(found, builds.system())
-    (kind, root, path, size, _), = builds.dependencies(found[:-1] if found[-1].endswith("a b.h") else [p for p in found if "a b" not in p], builds.system())
+    (kind, root, path, size, _), = builds.dependencies([path for path in found if "a b" not in path], builds.system())
     assert (kind, root, path, size) == ("file", "nanobind", "include/nanobind/nanobind.h", os.path.getsize(inside))
 
 

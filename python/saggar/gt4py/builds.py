@@ -62,12 +62,12 @@ def dependencies(paths: list[str], system: list[str]) -> list[tuple[Any, ...]]:
     return found
 
 
-def system() -> list[str]:
+def system(kind: str = "cmake") -> list[str]:
     """Where headers lie that the versions of the compiler and of Python stand for."""
     import sysconfig
 
     found = ["/usr/include/", "/usr/lib/gcc/", "/usr/lib/clang/", "/usr/lib/llvm", os.path.realpath(sysconfig.get_paths()["include"]) + "/"]
-    compiler = environment.toolchain()
+    compiler = environment.toolchain(kind)
     if compiler is not None:
         prefix = os.path.dirname(os.path.dirname(os.path.realpath(compiler[0])))
         found += [f"{prefix}/{folder}/" for folder in ("include", "lib/gcc", "lib/clang", "lib64/gcc")]
@@ -77,10 +77,10 @@ def system() -> list[str]:
 _defaults: dict[bytes, str] = {}
 
 
-def features(flags: str) -> tuple[str, str]:
+def features(flags: str, kind: str = "cmake") -> tuple[str, str]:
     """The processor that the flags name; where they name none, the one that the compiler was configured for."""
     cpu, more = _saggar.flags_target(flags)
-    compiler = environment.toolchain()
+    compiler = environment.toolchain(kind)
     if cpu or compiler is None:
         return cpu, more
     if compiler[2] not in _defaults:
@@ -145,6 +145,8 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
         return use(found)
     except failed:
         raise
+    except _saggar.Uncacheable as error:
+        process.uncacheable(group, str(error))
     except Exception as error:
         if process.required():
             raise process.Required(f"SAGGAR_MODE=require: {found.text()} would be compiled: {error}") from None

@@ -171,8 +171,11 @@ def _build(builder: Any, directory: str, work: str) -> dict[str, Any]:
     if not lists:
         raise builds.Unfit("which headers were read is not known")
     read = sorted({path for item in lists for path in builds.headers(item, found["folder"])})
-    flags = " ".join([*found["flags"], *(_flags(os.environ.get("CFLAGS"))), *(word for name in _PYTHON for word in _flags(sysconfig.get_config_var(name)))])
-    return {"features": builds.features(flags), "dependencies": builds.dependencies(read, builds.system()) + environment.built_with(compiler="setuptools")}
+    flags = [*found["flags"], *_flags(os.environ.get("CFLAGS")), *(word for name in _PYTHON for word in _flags(sysconfig.get_config_var(name)))]
+    return {
+        "features": builds.features(" ".join(flags), "setuptools"),
+        "dependencies": builds.dependencies(read, builds.system("setuptools")) + environment.built_with(compiler="setuptools"),
+    }
 
 
 # -- loading -----------------------------------------------------------------------------------------------------------
