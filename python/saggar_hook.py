@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Callable
 
-#: Top-level package -> adapter, a module with an install() that never raises. saggar.pth has the same names.
-TABLE = {"numba": "saggar.numba"}
+#: Package -> adapter, a module with an install() that never raises. saggar.pth has the same names. A package inside another one is
+#: there because it must be changed before what is imported next uses it.
+TABLE = {
+    "numba": "saggar.numba",
+    "gt4py": "saggar.gt4py",
+    "gt4py._core.filecache": "saggar.gt4py.filecache",
+    "gt4py.next": "saggar.gt4py.next",
+    "gt4py.cartesian": "saggar.gt4py.cartesian",
+    "gt4py.cartesian.utils.compiler": "saggar.gt4py.probe",
+}
 
 #: Package -> "found" (but not executed yet), "done", or what went wrong. Absent: it was not imported.
 state: dict[str, str] = {}
@@ -125,7 +133,7 @@ def _execute(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
 
 def _starting(name: str) -> None:
     """Notes that the import begins: a process that is ended meanwhile is not one without the adapter."""
-    if name in TABLE and os.environ.get("SAGGAR_TRAIL"):
+    if name in TABLE and "." not in name and os.environ.get("SAGGAR_TRAIL"):
         try:
             from saggar import _saggar
 

@@ -21,6 +21,7 @@ STEPS: dict[str, "callable"] = {}
 EXTRAS: dict[str, "callable"] = {}
 NEWEST = ("numba==0.68.1", "oasislmf==2.5.8", "xxhash")
 PYTENSOR = ("pytensor==3.3.7", "pymc==6.4.0", "numba==0.68.0", "xxhash")
+GT4PY = ("gt4py==1.2.3",)
 TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
 SKIPPED: list[str] = []
 NEWEST_ONLY = ("test_upstream.py", "test_soak.py", "test_store_faults.py", "test_verify.py", "test_processors.py", "test_install.py",
@@ -170,6 +171,27 @@ def pytensor(log: Log) -> None:
         return
     env = environment(log, "pytensor", python, *PYTENSOR)
     pytest(log, env, *TWO_AT_ONCE, "tests/pytensor", "-k", "not eight_processes and not graph_with")
+
+
+def gt4py_tests(log: Log, *arguments: str) -> None:
+    python = python_of("3.13")
+    if python is None:
+        SKIPPED.append("GT4Py: no Python 3.13 on this machine")
+        return
+    env = environment(log, "gt4py", python, *GT4PY)
+    pytest(log, env, "-n", "2", "--dist", "loadgroup", "tests/gt4py", *arguments)
+
+
+@step
+def gt4py(log: Log) -> None:
+    """GT4Py 1.2.3 on Python 3.13: gtfn, dace and cartesian; a second start does nothing again, with no compiler either."""
+    gt4py_tests(log)
+
+
+@extra
+def gt4py_slow(log: Log) -> None:
+    """GT4Py: every edit with every backend, eight cold processes, a killed builder (ten minutes)."""
+    gt4py_tests(log, "--slow", "-m", "slow")
 
 
 @extra

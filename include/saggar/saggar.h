@@ -571,6 +571,30 @@ int saggar_symbol_register(const char *name, const uint8_t digest[32]);
 int saggar_object_symbols(const void *object, size_t size,
                           int (*each)(void *context, const char *name, bool defined, bool common), void *context);
 
+/* ---- The system's compilers ------------------------------------------------------------------------------------------ */
+
+enum { SAGGAR_TOOLCHAIN_NAME = 128 };
+
+/** A compiler, told apart by the content of what it runs. */
+typedef struct saggar_toolchain {
+    char path[4096];                  /**< the driver, as it was found */
+    char name[SAGGAR_TOOLCHAIN_NAME]; /**< for people: "gcc 12 x86_64-linux-gnu" */
+    uint8_t sha256[32];               /**< its identity: driver, compiler proper, assembler, linker, the headers' versions */
+} saggar_toolchain;
+
+/**
+ * Which compiler a command is ("g++", "ccache /opt/bin/g++ -m64"; NULL or "": the C++ compiler that CMake would take),
+ * looked for in `list` (as PATH; NULL: PATH itself). Nothing is run. Compiler caches in front of it are passed over. Reads
+ * the whole compiler: keep the result. Errors: ENOTFOUND, and those of reading. Thread-safe.
+ */
+int saggar_toolchain_find(const char *command, const char *list, saggar_toolchain *out);
+
+/**
+ * The processor that a compiler's flags name, as saggar_features_parse() takes it: `*cpu` ("" for the baseline, "native"
+ * too where a flag might choose instructions and is not known) and `*features`, both malloc'd. Errors: ELIMIT, ENOMEM.
+ */
+int saggar_flags_target(const char *flags, char **cpu, char **features);
+
 /* ---- The trail: what a process did ----------------------------------------------------------------------------------- */
 
 typedef enum saggar_event {

@@ -8,7 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["Cache", "__version__", "key"]
 
-_LAZY = {"_saggar", "mapping", "numba"}
+_LAZY = {"_saggar", "gt4py", "mapping", "numba"}
 
 
 def key(value: Any) -> Any:

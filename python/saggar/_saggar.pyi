@@ -118,6 +118,11 @@ class Mapping:
 def host_features() -> str: ...
 def parse_features(cpu: str, features: str) -> tuple[str, str]:
     """(canonical names, unknown names), both comma-separated. SaggarError ENOTFOUND for an unknown model."""
+def toolchain(command: str | None = None, list: str | None = None) -> tuple[str, str, bytes] | None:
+    """(path, name, identity) of the compiler that a command is ("ccache g++ -m64"; None: the C++ compiler that CMake would take), looked
+    for in `list` (None: PATH). None if there is none. Nothing is run; the whole compiler is read."""
+def flags_target(flags: str) -> tuple[str, str]:
+    """(CPU model, LLVM feature string) that a compiler's flags name, as publish() takes them."""
 def register_symbol(name: str, digest: bytes) -> bool:
     """False if another digest is registered under the name."""
 def object_symbols(obj: bytes) -> list[tuple[str, bool, bool]]:

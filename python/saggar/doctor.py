@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 
-ADAPTERS = ("numba",)
+ADAPTERS = ("numba", "gt4py")
 
 
 def say(name: str, value: object, bad: bool = False) -> None:

@@ -110,6 +110,19 @@ def test_features(cache):
     assert saggar.parse_features("", "+no-such-thing")[1] == "no-such-thing"
 
 
+def test_toolchain(tmp_path):
+    assert saggar.toolchain(list=str(tmp_path)) is None and saggar.toolchain("no-such-compiler") is None
+    compiler = tmp_path / "c++"
+    found = []
+    for text in ("#!/bin/sh\nexit 1\n", "#!/bin/sh\nexit 2\n"):
+        compiler.write_text(text)
+        compiler.chmod(0o755)
+        found.append(saggar.toolchain(list=str(tmp_path)))
+        assert found[-1][:2] == (str(compiler), "c++") and saggar.toolchain(str(compiler))[2] == found[-1][2]
+    assert found[0][2] != found[1][2]
+    assert saggar.flags_target("-O3 -march=native") == ("native", "") and saggar.flags_target("-O2") == ("", "")
+
+
 def test_other_architecture(cache):
     key, recipe = make()
     other = "aarch64" if os.uname().machine == "x86_64" else "x86_64"

@@ -5,6 +5,7 @@ Each test starts real interpreters of a bare environment that has saggar.pth, th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,8 @@ def environment(tmp_path_factory):
     site = next((root / "lib").glob("python3.*/site-packages"))
     for name in ("saggar.pth", "saggar_hook.py"):
         shutil.copy(PYTHON / name, site)
+    hook = site / "saggar_hook.py"  # one package: what happens when the last one was imported is tested too
+    hook.write_text(re.sub(r"^TABLE = \{.*?^\}", 'TABLE = {"numba": "saggar.numba"}', hook.read_text(), flags=re.S | re.M))
     (site / "saggar" / "numba").mkdir(parents=True)
     (site / "saggar" / "__init__.py").touch()
     (site / "saggar" / "numba" / "__init__.py").write_text(ADAPTER)
@@ -421,6 +424,28 @@ def test_the_trail_begins_with_the_import(python, environment, tmp_path):
     assert python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import numba; print(numba.adapted)", SAGGAR_TRAIL=str(tmp_path)) == "1"
 
 
+def test_packages_inside_packages(environment, tmp_path):
+    """Each is told right after its import, and the finder stays until all were."""
+    python, site = environment
+    (tmp_path / "site" / "saggar").mkdir(parents=True)
+    for name in ("saggar_hook.py",):
+        (tmp_path / "site" / name).write_text(re.sub(
+            r"^TABLE = \{.*?^\}", 'TABLE = {"outer": "saggar.one", "outer.inner": "saggar.two"}', (PYTHON / name).read_text(), flags=re.S | re.M))
+    (tmp_path / "site" / "saggar" / "__init__.py").touch()
+    for name, module in (("one", "outer"), ("two", "outer.inner")):
+        (tmp_path / "site" / "saggar" / f"{name}.py").write_text(f"import sys\ndef install():\n    sys.modules['{module}'].told = 1\n")
+    (tmp_path / "site" / "outer").mkdir()
+    (tmp_path / "site" / "outer" / "__init__.py").touch()
+    (tmp_path / "site" / "outer" / "inner.py").write_text("import outer\nseen = hasattr(outer, 'told')\n")
+    pth = (PYTHON / "saggar.pth").read_text()
+    start = pth.index("n in (")
+    pth = pth[:start] + "n in ('outer', 'outer.inner')" + pth[pth.index(")", start) + 1:]
+    code = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); sys.meta_path = [f for f in sys.meta_path if getattr(f, 'name', '') != 'saggar']\n" \
+           f"{pth}\nprint({LEFT}); import outer; print({LEFT}, outer.told); import outer.inner; print({LEFT}, outer.inner.told, outer.inner.seen)"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("True\nTrue 1\nFalse 1 True\n", "")
+
+
 def test_names_agree():
     """saggar.pth names exactly the packages of the hook's table, and is one line that `site` executes."""
     sys.path.insert(0, str(PYTHON))
@@ -430,4 +455,5 @@ def test_names_agree():
         sys.path.pop(0)
     text = (PYTHON / "saggar.pth").read_text()
     assert text.startswith("import ") and text.count("\n") == 1
-    assert all(f"'{name}'" in text for name in saggar_hook.TABLE) and text.count("n == ") == len(saggar_hook.TABLE)
+    names = text.partition("n in (")[2].partition(")")[0]
+    assert sorted(name.strip(" '") for name in names.split(",")) == sorted(saggar_hook.TABLE)

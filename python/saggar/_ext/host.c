@@ -1,6 +1,7 @@
 /* Recipes, processors and symbols: functions of the library that need no object. */
 #include "ext.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- recipes ---- */
@@ -106,6 +107,45 @@ static PyObject *parse_features(PyObject *module, PyObject *args) {
     return Py_BuildValue("(NN)", known, others);
 }
 
+/* ---- compilers ---- */
+
+static PyObject *toolchain(PyObject *module, PyObject *args, PyObject *names) {
+    static char *keywords[] = {"command", "list", NULL};
+    const char *command = NULL, *list = NULL;
+    saggar_toolchain found;
+    int err;
+    if (!PyArg_ParseTupleAndKeywords(args, names, "|zz:toolchain", keywords, &command, &list)) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    err = saggar_toolchain_find(command, list, &found);
+    Py_END_ALLOW_THREADS;
+    if (err == SAGGAR_ENOTFOUND) {
+        Py_RETURN_NONE;
+    }
+    if (err != SAGGAR_OK) {
+        return ext_raise(ext_state_of_module(module), err, "toolchain");
+    }
+    return Py_BuildValue("(Nsy#)", PyUnicode_DecodeFSDefault(found.path), found.name, found.sha256,
+                         (Py_ssize_t)32);
+}
+
+static PyObject *flags_target(PyObject *module, PyObject *flags) {
+    char *cpu, *features;
+    const char *text = ext_text(flags, "flags");
+    if (text == NULL) {
+        return NULL;
+    }
+    int err = saggar_flags_target(text, &cpu, &features);
+    if (err != SAGGAR_OK) {
+        return ext_raise(ext_state_of_module(module), err, "flags");
+    }
+    PyObject *result = Py_BuildValue("(ss)", cpu, features);
+    free(cpu);
+    free(features);
+    return result;
+}
+
 /* ---- symbols ---- */
 
 static PyObject *register_symbol(PyObject *module, PyObject *args) {
@@ -157,6 +197,11 @@ PyMethodDef ext_host_methods[] = {
     {"parse_features", parse_features, METH_VARARGS,
      "parse_features(cpu, features, /)\n--\n\n(canonical names, unknown names) of a CPU model and an LLVM "
      "feature string."},
+    {"toolchain", (PyCFunction)(void (*)(void))toolchain, METH_VARARGS | METH_KEYWORDS,
+     "toolchain(command=None, list=None)\n--\n\n(path, name, identity) of the compiler that a command is, or "
+     "None."},
+    {"flags_target", flags_target, METH_O,
+     "flags_target(flags, /)\n--\n\n(CPU model, LLVM feature string) that a compiler's flags name."},
     {"register_symbol", register_symbol, METH_VARARGS,
      "register_symbol(name, digest, /)\n--\n\nFalse if another digest is registered under the name."},
     {"object_symbols", object_symbols, METH_O,

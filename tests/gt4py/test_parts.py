@@ -1,0 +1,155 @@
+"""The adapter's parts by themselves: what has which digest, the file cache, the lock, and what is not GT4Py's own."""
+import copy
+import os
+import pickle
+import sys
+import types
+
+import pytest
+
+import gt4py.next as gtx
+import numpy as np
+from gt4py._core import filecache, locking
+from gt4py.eve import concepts
+from gt4py.next.iterator import ir
+from gt4py.next.iterator.ir_utils import ir_makers as im
+from gt4py.next.otf import workflow
+from gt4py.next.program_processors.runners import gtfn
+
+import saggar.gt4py
+from saggar import _saggar
+from saggar.gt4py import builds, entries, environment, identity
+
+pytestmark = pytest.mark.skipif(not saggar.gt4py.status()["active"], reason="needs an environment with saggar.pth")
+
+
+def located(node, line):
+    node = copy.deepcopy(node)
+    for child in node.pre_walk_values().if_isinstance(ir.Node).to_list():
+        child.location = concepts.SourceLocation(f"file{line}.py", line, 1)
+    return node
+
+
+def test_places_are_not_in_a_digest_and_types_are():
+    sum_ = im.plus(im.literal("1.0", "float64"), "x")
+    assert identity.digest(located(sum_, 1)) == identity.digest(located(sum_, 2)) == identity.digest(sum_)
+    assert identity.digest(sum_) != identity.digest(im.plus(im.literal("1.0", "float32"), "x"))  # not told apart without types
+    assert ir.lenient_ir_fingerprinter(sum_) == ir.lenient_ir_fingerprinter(im.plus(im.literal("1.0", "float32"), "x"))
+
+
+def test_arrays_count_by_content():
+    a = np.arange(6, dtype=np.int32).reshape(2, 3)
+    same = [a.copy(), np.asfortranarray(a)]
+    assert {identity.digest(item) for item in same} == {identity.digest(a)}
+    others = [a + 1, a.astype(np.int64), a.reshape(3, 2), a.astype(">i4")]
+    assert len({identity.digest(item) for item in [a, *others]}) == 5
+
+
+def test_what_only_a_name_stands_for_has_no_digest():
+    module = types.ModuleType("somebodys")
+    exec("def hook(x):\n    return x\nclass Step: pass\n", module.__dict__)
+    sys.modules["somebodys"] = module
+    try:
+        for thing in (module.hook, module.Step, module.Step(), {"hook": module.hook}, lambda: 1):
+            with pytest.raises(_saggar.Uncacheable):
+                identity.digest(thing)
+    finally:
+        del sys.modules["somebodys"]
+
+
+def test_the_toolchain_of_gt4py_is_connected():
+    step = gtfn.run_gtfn.executor.translation
+    assert isinstance(step, workflow.CachedStep) and type(step.cache).__module__ == "saggar.gt4py.filecache"
+    assert pickle.loads(pickle.dumps(step)).cache.path == step.cache.path
+    assert saggar.gt4py.status()["off"] == {}
+
+
+def test_file_cache(tmp_path):
+    cache = filecache.FileCache(tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(KeyError):
+        cache["key"]
+    cache["key"] = {"value": 1}
+    cache[("a", 2)] = "other"
+    assert cache["key"] == {"value": 1} and cache[("a", 2)] == "other" and "key" in cache and "none" not in cache
+    again = pickle.loads(pickle.dumps(cache))
+    assert again["key"] == {"value": 1} and again.path == cache.path
+    path = cache._get_path("key")
+    path.write_bytes(path.read_bytes()[:300])
+    damaged = filecache.FileCache(tmp_path / "cache")
+    with pytest.raises(KeyError):
+        damaged["key"]
+    damaged["key"] = "new"
+    assert filecache.FileCache(tmp_path / "cache")["key"] == "new"
+    del damaged["key"]
+    assert "key" not in damaged
+    with pytest.raises(KeyError):
+        del damaged["key"]
+
+
+def test_nothing_fails_where_nothing_can_be_written():
+    cache = filecache.FileCache("/proc/nowhere")
+    cache["key"] = 1
+    assert "key" not in cache
+    with locking.lock("/proc/nowhere/file.pkl"):
+        pass
+
+
+def test_lock_excludes(tmp_path):
+    with locking.lock(tmp_path):
+        assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+        with pytest.raises(TimeoutError):
+            locking._lock_constructor(str(next(tmp_path.iterdir())))._lock.__class__(str(next(tmp_path.iterdir())), timeout=0).acquire()
+
+
+def test_values_are_made_once_and_repaired(tmp_path, monkeypatch):
+    monkeypatch.setattr("saggar.gt4py.process._cache", _saggar.Cache(store=str(tmp_path / "store")))
+    made = []
+
+    def make():
+        made.append(1)
+        return {"n": len(made)}
+
+    def request():
+        return entries.Request(("test", "value"), environment.compiler(), None, "text")
+
+    assert [entries.obtain(request(), make) for _ in range(3)] == [{"n": 1}] * 3
+    assert entries.peek(request())[0] == {"n": 1}
+    for path in (tmp_path / "store").rglob("*.0"):
+        path.write_bytes(path.read_bytes()[:-400] + b"\1" * 400)
+    assert entries.obtain(request(), make) == {"n": 2} and entries.obtain(request(), make) == {"n": 2}
+    with pytest.raises(ZeroDivisionError):
+        entries.obtain(entries.Request(("test", "value"), environment.compiler(), None, "other"), lambda: 1 / 0)
+    assert entries.obtain(entries.Request(("test", "value"), environment.compiler(), None, "other"), make) == {"n": 3}
+
+
+def test_compiler_as_a_dependency(monkeypatch, tmp_path):
+    (kind, resolver, name, digest), *more = environment.built_with("cmake")
+    assert (kind, resolver) == ("value", "gt4py") and environment.resolver.digest(False, resolver, name) == digest
+    other = f"{name.rpartition(' ')[0]} {'0' * 64}"
+    assert environment.resolver.digest(False, resolver, other) != _saggar.sha256(other.encode())
+    monkeypatch.setenv("PATH", str(tmp_path))  # no compiler: what any compiler made will do
+    assert environment.resolver.digest(False, resolver, other) == _saggar.sha256(other.encode())
+
+
+def test_headers(tmp_path):
+    own = tmp_path / "own"
+    (own / "build").mkdir(parents=True)
+    inside = os.path.join(environment.package("nanobind"), "include", "nanobind", "nanobind.h")
+    (own / "build" / "x.d").write_text(f"x.o: ../x.cpp \\\n {inside} \\\n /usr/include/stdio.h {tmp_path}/a\\ b.h\n")
+    found = builds.headers(own / "build" / "x.d", own)
+    assert found == sorted([os.path.realpath(inside), "/usr/include/stdio.h", f"{os.path.realpath(tmp_path)}/a b.h"])
+    with pytest.raises(_saggar.Uncacheable):
+        builds.dependencies(found, builds.system())
+    (kind, root, path, size, _), = builds.dependencies([path for path in found if "a b" not in path], builds.system())
+    assert (kind, root, path, size) == ("file", "nanobind", "include/nanobind/nanobind.h", os.path.getsize(inside))
+
+
+def test_settings_are_in_the_key(monkeypatch):
+    before = environment.settings()
+    monkeypatch.setattr(gtx.config, "ADD_GPU_TRACE_MARKERS", True)
+    assert environment.settings() != before
+    monkeypatch.setenv("CXXFLAGS", "-march=native")
+    assert environment.variables()["CXXFLAGS"] == "-march=native"
+    monkeypatch.setenv("CXX", "ccache g++ -m64")
+    assert environment.variables()["CXX"] == "-m64"
