@@ -12,16 +12,15 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "test"
 STEPS: dict[str, "callable"] = {}
 EXTRAS: dict[str, "callable"] = {}
-NEWEST = ("numba==0.68.1", "oasislmf==2.5.8", "xxhash")
-PYTENSOR = ("pytensor==3.3.7", "pymc==6.4.0", "numba==0.68.0", "xxhash")
-GT4PY = ("gt4py==1.2.3",)
 TOTALS = {"passed": 0, "failed": 0, "skipped": 0}
 SKIPPED: list[str] = []
 NEWEST_ONLY = ("test_upstream.py", "test_soak.py", "test_store_faults.py", "test_verify.py", "test_processors.py", "test_install.py",
@@ -94,19 +93,70 @@ def python_of(version: str) -> str | None:
     return None
 
 
-def environment(log: Log, name: str, python: str, *packages: str) -> Path:
-    """A virtual environment with the packages and this checkout's Saggar, made once and refreshed with Saggar alone."""
+class Environment(NamedTuple):
+    """A virtual environment: the Python ("" for this one), the packages, the step that needs it first."""
+
+    python: str
+    packages: tuple[str, ...]
+    step: str
+
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+NEWEST = ("numba==0.68.1", "oasislmf==2.5.8", "xxhash", "wrapt")
+ENVIRONMENTS = {
+    "newest": Environment("", NEWEST, "numba-newest"),
+    "pinned": Environment("", ("numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6", "wrapt"), "numba-pinned"),
+    "pytensor": Environment("3.13", ("pytensor==3.3.7", "pymc==6.4.0", "numba==0.68.0", "xxhash"), "pytensor"),
+    "gt4py": Environment("3.13", ("gt4py==1.2.3",), "gt4py"),
+    **{f"py{version}": Environment(version, ("numpy",), "pythons") for version in ("3.10", "3.11", "3.12", "3.13") if version != HERE},
+}
+MAKING = {name: threading.Lock() for name in ENVIRONMENTS}
+
+
+def make_environment(name: str) -> str:
+    """Makes an environment, if it is not there; what was said. Raises Failed."""
+    said, wanted = "", ENVIRONMENTS[name]
     env = WORK / "env" / name
-    stamp, wanted = env / "packages", " ".join((python, *packages))
-    if not stamp.exists() or stamp.read_text() != wanted:
+    python = python_of(wanted.python) if wanted.python else sys.executable
+    stamp, content = env / "packages", " ".join((str(python), *wanted.packages))
+    with MAKING[name]:
+        if python is None or stamp.exists() and stamp.read_text() == content:
+            return said
         shutil.rmtree(env, ignore_errors=True)
-        log.run(python, "-m", "venv", env)
-        log.run(env / "bin/python", "-m", "pip", "install", "-q", "pytest", "pytest-xdist", *packages)
-        stamp.write_text(wanted)
-    tag = subprocess.run([env / "bin/python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True,
-                         text=True, check=True).stdout.strip()
+        for command in ([python, "-m", "venv", env],
+                        [env / "bin/python", "-m", "pip", "install", "-q", "pytest", "pytest-xdist", *wanted.packages]):
+            done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, errors="replace")
+            said += f"$ {' '.join(map(str, command))}\n{done.stdout}"
+            if done.returncode:
+                raise Failed(f"{said}exit {done.returncode}")
+        stamp.write_text(content)
+    return said
+
+
+def prefetch(steps: list[str]) -> None:
+    """Makes the environments of these steps one after the other, while the first steps run: mostly waiting for the network."""
+    def run() -> None:
+        for name, wanted in ENVIRONMENTS.items():
+            if wanted.step in steps:
+                try:
+                    make_environment(name)
+                except (Failed, OSError):
+                    pass  # the step tries again, and says it
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def environment(log: Log, name: str) -> Path | None:
+    """The environment with this checkout's Saggar. None, noted: this machine has no such Python."""
+    env, version = WORK / "env" / name, ENVIRONMENTS[name].python
+    if version and python_of(version) is None:
+        SKIPPED.append(f"{name}: no Python {version} on this machine")
+        return None
+    with log.path.open("a") as stream:
+        stream.write(make_environment(name))
     log.run(env / "bin/python", "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT,
-            f"-Cbuild-dir={WORK / f'wheel-{tag}'}")
+            f"-Cbuild-dir={WORK / f'wheel-{version or HERE}'}")
     return env
 
 
@@ -149,7 +199,7 @@ def c_plain(log: Log) -> None:
 @step
 def numba_newest(log: Log) -> None:
     """Binding, format reader and the Numba adapter on Numba 0.68.1, and a real OasisLMF workload."""
-    env = environment(log, "newest", sys.executable, *NEWEST)
+    env = environment(log, "newest")
     pytest(log, env, *TWO_AT_ONCE, "tests/python", "tests/format")
     pytest(log, env, *TWO_AT_ONCE, "tests/numba", "--ignore=tests/numba/catalogue")
     pytest(log, env, "tests/oasis")
@@ -158,28 +208,20 @@ def numba_newest(log: Log) -> None:
 @step
 def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins."""
-    env = environment(log, "pinned", sys.executable, "numba==0.61.2", "llvmlite==0.44.0", "numpy==2.2.6")
+    env = environment(log, "pinned")
     pytest(log, env, *TWO_AT_ONCE, "tests/numba", *(f"--ignore=tests/numba/{name}" for name in NEWEST_ONLY))
 
 
 @step
 def pytensor(log: Log) -> None:
     """PyTensor 3.3.7 and PyMC 6.4.0, which need Python 3.13."""
-    python = python_of("3.13")
-    if python is None:
-        SKIPPED.append("PyTensor and PyMC: no Python 3.13 on this machine")
-        return
-    env = environment(log, "pytensor", python, *PYTENSOR)
-    pytest(log, env, *TWO_AT_ONCE, "tests/pytensor", "-k", "not eight_processes and not graph_with")
+    if env := environment(log, "pytensor"):
+        pytest(log, env, *TWO_AT_ONCE, "tests/pytensor", "-k", "not eight_processes and not graph_with")
 
 
 def gt4py_tests(log: Log, *arguments: str) -> None:
-    python = python_of("3.13")
-    if python is None:
-        SKIPPED.append("GT4Py: no Python 3.13 on this machine")
-        return
-    env = environment(log, "gt4py", python, *GT4PY)
-    pytest(log, env, "-n", "2", "--dist", "loadgroup", "tests/gt4py", *arguments)
+    if env := environment(log, "gt4py"):
+        pytest(log, env, "-n", "2", "--dist", "loadgroup", "tests/gt4py", *arguments)
 
 
 @step
@@ -197,21 +239,21 @@ def gt4py_slow(log: Log) -> None:
 @extra
 def pytensor_slow(log: Log) -> None:
     """A PyMC model in eight cold processes at once, and a graph of fifty nodes with LAPACK's functions (ten minutes)."""
-    env = environment(log, "pytensor", python_of("3.13") or "python3.13", *PYTENSOR)
-    pytest(log, env, "tests/pytensor", "-k", "eight_processes or graph_with")
+    if env := environment(log, "pytensor"):
+        pytest(log, env, "tests/pytensor", "-k", "eight_processes or graph_with")
 
 
 @extra
 def catalogue(log: Log) -> None:
     """Every known way that a cache of Numba functions goes wrong, with Saggar (six minutes)."""
-    env = environment(log, "newest", sys.executable, *NEWEST)
+    env = environment(log, "newest")
     pytest(log, env, *TWO_AT_ONCE, "tests/numba/catalogue")
 
 
 @extra
 def soak(log: Log) -> None:
     """Random programs and 10,000 edits (hours)."""
-    env = environment(log, "newest", sys.executable, *NEWEST)
+    env = environment(log, "newest")
     log.run(env / "bin/python", "tests/numba/soak.py", "--steps", "10000", env={"SAGGAR_BIN": str(env / "bin/saggar")})
 
 
@@ -233,15 +275,9 @@ def julia(log: Log) -> None:
 @step
 def pythons(log: Log) -> None:
     """The binding and the hook on the other Pythons, 3.10 to 3.13."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for version in ("3.10", "3.11", "3.12", "3.13"):
-        if version == here:
-            continue
-        python = python_of(version)
-        if python is None:
-            SKIPPED.append(f"python {version}: not on this machine")
-            continue
-        pytest(log, environment(log, f"py{version}", python, "numpy"), "tests/python", "-k", "not packaging")
+    for name, wanted in ENVIRONMENTS.items():
+        if wanted.step == "pythons" and (env := environment(log, name)):
+            pytest(log, env, "tests/python", "-k", "not packaging")
 
 
 def main() -> int:
@@ -257,6 +293,7 @@ def main() -> int:
         return 2
     WORK.mkdir(parents=True, exist_ok=True)
     failed = []
+    prefetch(names)
     for name in names:
         start, log = time.monotonic(), Log(name)
         print(f"{name:14s} {known[name].__doc__}", flush=True)

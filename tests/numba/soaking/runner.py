@@ -47,7 +47,8 @@ def environment(adapter: bool, **more: str) -> dict[str, str]:
     result = {name: value for name, value in os.environ.items()
               if not name.startswith(("SAGGAR_", "NUMBA_")) or name == "SAGGAR_MODULE"}
     result.update(PYTHONDONTWRITEBYTECODE="1", NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER="workqueue", SAGGAR_IMAGE_PATH="none",
-                  PYTHONWARNINGS="ignore", SAGGAR_MODE="use" if adapter else "off", **more)
+                  PYTHONWARNINGS="ignore", SAGGAR_MODE="use" if adapter else "off",
+                  NUMBA_OPT=os.environ.get("SOAK_OPT", "3"), **more)
     return result
 
 
