@@ -284,7 +284,9 @@ def test_killed(saggar, many):
     for _ in range(25):
         shutil.rmtree(depot / "compiled", ignore_errors=True)
         process = start(saggar, arguments)
-        time.sleep(chance.uniform(0.002, 0.15))
+        enough = chance.randrange(2 * len(packages))
+        while process.poll() is None and sum(1 for _ in (depot / "compiled").rglob("*.*")) < enough:
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         files = cache_files(depot) if (depot / "compiled").exists() else []
