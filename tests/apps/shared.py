@@ -70,6 +70,7 @@ class Seen:
     faults: int = -1
     not_stored: list[str] = field(default_factory=list)  # "reason (detail): functions"
     missed: list[tuple[str, str]] = field(default_factory=list)  # "module.function", "reason (detail)"
+    keys: list[str] = field(default_factory=list)  # of what was missed, as often as it was
 
 
 def counted(command: list[object], env: Path, values: dict[str, str], name: str) -> Seen:
@@ -89,6 +90,7 @@ def counted(command: list[object], env: Path, values: dict[str, str], name: str)
         rows = json.loads(why.stdout)
     except ValueError:
         rows = []
+    seen.keys = [row["key"] for row in rows if row["event"] == "miss" for _ in range(row["times"])]
     seen.missed = [(function_of(row["function"]), f"{row['reason']} ({row['detail']})") for row in rows if row["event"] == "miss"]
     return seen
 
