@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: all demo test test-catalogue test-julia soak test-c test-container test-apps bench clean install
+.PHONY: all demo test test-slow test-catalogue test-julia soak test-c test-container test-apps bench clean install
 
 all: build/meson/build.ninja
 	ninja -C build/meson
@@ -21,6 +21,11 @@ demo:
 test:
 	./scripts/packages.sh test
 	$(PYTHON) tests/run.py
+
+# What takes too long for every change: packaging, Numba's own tests, the older Numba, the large programs of PyTensor and GT4Py.
+test-slow:
+	./scripts/packages.sh test
+	$(PYTHON) tests/run.py packaging numba-upstream numba-pinned-all pytensor-slow gt4py-slow catalogue
 
 # Every known way that a cache of Numba functions goes wrong; random programs and 10,000 edits.
 test-catalogue:

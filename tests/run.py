@@ -200,9 +200,21 @@ def c_plain(log: Log) -> None:
 def numba_newest(log: Log) -> None:
     """Binding, format reader and the Numba adapter on Numba 0.68.1, and a real OasisLMF workload."""
     env = environment(log, "newest")
-    pytest(log, env, *TWO_AT_ONCE, "tests/python", "tests/format")
-    pytest(log, env, *TWO_AT_ONCE, "tests/numba", "--ignore=tests/numba/catalogue")
+    pytest(log, env, *TWO_AT_ONCE, "tests/python", "tests/format", "-k", "not packaging")
+    pytest(log, env, *TWO_AT_ONCE, "tests/numba", "--ignore=tests/numba/catalogue", "--ignore=tests/numba/test_upstream.py")
     pytest(log, env, "tests/oasis")
+
+
+@extra
+def packaging(log: Log) -> None:
+    """Wheel, source distribution and editable install, as pip makes them; the extension under ASan (three minutes)."""
+    pytest(log, environment(log, "newest"), *TWO_AT_ONCE, "tests/python", "-k", "packaging")
+
+
+@extra
+def numba_upstream(log: Log) -> None:
+    """Numba's own tests of its cache, with Saggar (two minutes)."""
+    pytest(log, environment(log, "newest"), *TWO_AT_ONCE, "tests/numba/test_upstream.py")
 
 
 @step
