@@ -156,7 +156,7 @@ def environment(log: Log, name: str) -> Path | None:
     with log.path.open("a") as stream:
         stream.write(make_environment(name))
     log.run(env / "bin/python", "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT,
-            f"-Cbuild-dir={WORK / f'wheel-{version or HERE}'}")
+            f"--config-settings=build-dir={WORK / f'wheel-{version or HERE}'}")
     return env
 
 
