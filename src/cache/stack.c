@@ -39,8 +39,9 @@ static bool known(const struct sg_stack *stack, const struct stat *st) {
     return false;
 }
 
-/* `prefix`: where it was found, NULL if it was named. */
-static int add_image_under(struct sg_stack *stack, const char *path, const char *prefix) {
+/* A tier that is only read: an image (`prefix`: where it was found, NULL if it was named) or a further store,
+ * whose directory is not made where there is none. */
+static int add_read_only(struct sg_stack *stack, const char *path, const char *prefix, bool image) {
     struct stat st;
     memset(&st, 0, sizeof st);
     bool exists = stat(path, &st) == 0;
@@ -49,7 +50,7 @@ static int add_image_under(struct sg_stack *stack, const char *path, const char 
     struct sg_slot *slot = new_slot(stack);
     if (slot == NULL)
         return SAGGAR_ENOMEM;
-    int err = sg_image_open_under(path, prefix, &slot->tier);
+    int err = image ? sg_image_open_under(path, prefix, &slot->tier) : sg_store_open(path, true, &slot->tier);
     if (err != SAGGAR_OK)
         return err;
     slot->kind = slot->tier->ops->kind;
@@ -61,7 +62,11 @@ static int add_image_under(struct sg_stack *stack, const char *path, const char 
 }
 
 static int add_image(struct sg_stack *stack, const char *path) {
-    return add_image_under(stack, path, NULL);
+    return add_read_only(stack, path, NULL, true);
+}
+
+static int add_further(struct sg_stack *stack, const char *path) {
+    return add_read_only(stack, path, NULL, false);
 }
 
 /* Calls `each` for each member of a colon-separated list. */
@@ -102,7 +107,7 @@ static int add_prefix(struct sg_stack *stack, const char *prefix) {
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         if (err == SAGGAR_OK)
-            err = add_image_under(stack, path, prefix);
+            err = add_read_only(stack, path, prefix, true);
         free(names[i]);
     }
     free(names);
@@ -150,27 +155,6 @@ static int add_store(struct sg_stack *stack, const struct sg_settings *settings,
     slot->exists = true;
     if (slot->tier->active)
         stack->store = slot->tier;
-    return SAGGAR_OK;
-}
-
-/* One that is only read: an empty directory is not made where there is none. */
-static int add_further(struct sg_stack *stack, const char *path) {
-    struct stat st;
-    memset(&st, 0, sizeof st);
-    bool exists = stat(path, &st) == 0;
-    if ((exists && known(stack, &st)) || stack->n >= MAX_SLOTS)
-        return SAGGAR_OK;
-    struct sg_slot *slot = new_slot(stack);
-    if (slot == NULL)
-        return SAGGAR_ENOMEM;
-    int err = sg_store_open(path, true, &slot->tier);
-    if (err != SAGGAR_OK)
-        return err;
-    slot->kind = "store";
-    slot->exists = exists;
-    slot->dev = st.st_dev;
-    slot->ino = st.st_ino;
-    stack->n++;
     return SAGGAR_OK;
 }
 

@@ -60,9 +60,19 @@ void julia_json_path(struct sg_json *j, struct sg_world *w, const char *path) {
     sg_json_str(j, path != NULL ? sg_project_real(w, path) : NULL);
 }
 
-void julia_json_uuid(struct sg_json *j, struct sg_julia_uuid uuid) {
+void julia_json_id(struct sg_json *j, const struct sg_julia_id *id) {
     char text[SG_JULIA_UUID_TEXT];
-    sg_json_str(j, (uuid.hi | uuid.lo) != 0 ? sg_julia_uuid_print(text, uuid) : NULL);
+    sg_json_key(j, "name");
+    sg_json_str(j, id->name);
+    sg_json_key(j, "uuid");
+    sg_json_str(j, (id->uuid.hi | id->uuid.lo) != 0 ? sg_julia_uuid_print(text, id->uuid) : NULL);
+}
+
+void julia_json_fresh(struct sg_json *j, struct sg_world *w, const struct sg_package *p) {
+    sg_json_key(j, "fresh");
+    sg_json_bool(j, p->fresh);
+    sg_json_key(j, "file");
+    julia_json_path(j, w, p->fresh ? p->file->path : NULL);
 }
 
 void julia_json_hex(struct sg_json *j, uint64_t value, int digits) {

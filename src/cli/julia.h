@@ -50,7 +50,10 @@ int julia_make_depot(const struct julia_options *o);
 
 /* A path of Julia's as it lies here. */
 void julia_json_path(struct sg_json *j, struct sg_world *w, const char *path);
-void julia_json_uuid(struct sg_json *j, struct sg_julia_uuid uuid);
+/* The members "name" and "uuid". */
+void julia_json_id(struct sg_json *j, const struct sg_julia_id *id);
+/* The members "fresh" and "file". */
+void julia_json_fresh(struct sg_json *j, struct sg_world *w, const struct sg_package *p);
 /* "0x" and the digits. */
 void julia_json_hex(struct sg_json *j, uint64_t value, int digits);
 

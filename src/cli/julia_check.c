@@ -22,14 +22,8 @@ static const struct cli_exit exits[] = {
 
 static void put_json(struct sg_json *j, struct sg_world *w, const struct sg_package *p) {
     sg_json_object(j);
-    sg_json_key(j, "name");
-    sg_json_str(j, p->id.name);
-    sg_json_key(j, "uuid");
-    julia_json_uuid(j, p->id.uuid);
-    sg_json_key(j, "fresh");
-    sg_json_bool(j, p->fresh);
-    sg_json_key(j, "file");
-    julia_json_path(j, w, p->fresh ? p->file->path : NULL);
+    julia_json_id(j, &p->id);
+    julia_json_fresh(j, w, p);
     sg_json_key(j, "reason");
     sg_json_str(j, p->reason);
     sg_json_key(j, "detail");

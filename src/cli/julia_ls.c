@@ -62,10 +62,7 @@ static void put_modules(struct sg_json *j, const char *key, const struct sg_ji_m
                                        (unsigned long long)list[i].build_lo)
                           : out_format("0x%016llx", (unsigned long long)list[i].build_lo);
         sg_json_object(j);
-        sg_json_key(j, "name");
-        sg_json_str(j, list[i].id.name);
-        sg_json_key(j, "uuid");
-        julia_json_uuid(j, list[i].id.uuid);
+        julia_json_id(j, &list[i].id);
         sg_json_key(j, "build_id");
         sg_json_str(j, build);
         sg_json_object_end(j);
@@ -123,10 +120,7 @@ static void put_dependencies(struct sg_json *j, const struct sg_ji *ji) {
         sg_json_object(j);
         sg_json_key(j, "by");
         sg_json_str(j, ji->requires[i].by > 0 ? ji->provides[ji->requires[i].by - 1].id.name : NULL);
-        sg_json_key(j, "name");
-        sg_json_str(j, ji->requires[i].id.name);
-        sg_json_key(j, "uuid");
-        julia_json_uuid(j, ji->requires[i].id.uuid);
+        julia_json_id(j, &ji->requires[i].id);
         sg_json_object_end(j);
     }
     sg_json_array_end(j);

@@ -134,14 +134,8 @@ static int print_json(const struct restoring *r, struct sg_world *w) {
         if (!p->wanted)
             continue;
         sg_json_object(&j);
-        sg_json_key(&j, "name");
-        sg_json_str(&j, p->id.name);
-        sg_json_key(&j, "uuid");
-        julia_json_uuid(&j, p->id.uuid);
-        sg_json_key(&j, "fresh");
-        sg_json_bool(&j, p->fresh);
-        sg_json_key(&j, "file");
-        julia_json_path(&j, w, p->fresh ? p->file->path : NULL);
+        julia_json_id(&j, &p->id);
+        julia_json_fresh(&j, w, p);
         sg_json_key(&j, "written");
         sg_json_bool(&j, o != NULL && o->written);
         sg_json_key(&j, "reason");

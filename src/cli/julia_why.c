@@ -76,10 +76,7 @@ static void put_file(struct sg_json *j, struct sg_world *w, const struct sg_file
     sg_json_object(j);
     sg_json_key(j, "file");
     julia_json_path(j, w, file->path);
-    sg_json_key(j, "name");
-    sg_json_str(j, file->package.name);
-    sg_json_key(j, "uuid");
-    julia_json_uuid(j, file->package.uuid);
+    julia_json_id(j, &file->package);
     sg_json_key(j, "source");
     sg_json_str(j, file->source);
     sg_json_key(j, "verdict");
@@ -93,20 +90,14 @@ static void put_file(struct sg_json *j, struct sg_world *w, const struct sg_file
 
 static void put_package(struct sg_json *j, struct sg_world *w, const struct sg_package *p) {
     sg_json_object(j);
-    sg_json_key(j, "name");
-    sg_json_str(j, p->id.name);
-    sg_json_key(j, "uuid");
-    julia_json_uuid(j, p->id.uuid);
+    julia_json_id(j, &p->id);
     sg_json_key(j, "extension_of");
     sg_json_str(j, p->parent);
     sg_json_key(j, "wanted");
     sg_json_bool(j, p->wanted);
     sg_json_key(j, "source");
     sg_json_str(j, p->source);
-    sg_json_key(j, "fresh");
-    sg_json_bool(j, p->fresh);
-    sg_json_key(j, "file");
-    julia_json_path(j, w, p->fresh ? p->file->path : NULL);
+    julia_json_fresh(j, w, p);
     sg_json_key(j, "reason");
     sg_json_str(j, p->reason);
     sg_json_key(j, "detail");

@@ -228,24 +228,24 @@ def attribute(subjects: set[str], typ: Any, name: str) -> None:
 @_watches
 def lowered(subjects: set[str], implementation: Any, args: Any) -> None:
     """It uses an implementation for these types."""
-    _add_from(subjects, lambda: extensions.index().lowering_of, implementation, "implementation")
-    subject = extensions.index().lowering_of.get(id(implementation))
+    subject = _add_from(subjects, lambda: extensions.index().lowering_of, implementation, "implementation")
     if subject is not None and subject.of is not None:
         for text in extensions.of_classes("lowering", tuple(args)[0], subject.of):
             _add_text(subjects, text)
 
 
-def _add_from(subjects: set[str], known: Callable[[], dict[int, Any]], found: Any, kind: str) -> None:
-    """Adds the subject that a registry has for something, or its name."""
+def _add_from(subjects: set[str], known: Callable[[], dict[int, Any]], found: Any, kind: str) -> extensions.Subject | None:
+    """Adds the subject that a registry has for something, which is returned, or its name."""
     registered = known()
     if id(found) not in registered:
         if not extensions.is_written_by_others(found):
-            return
+            return None
         extensions.index().refresh(all_registries=True)
     if id(found) in registered:
         _add(subjects, registered[id(found)])
-    else:
-        subjects.add(extensions.named(kind, found))
+        return registered[id(found)]
+    subjects.add(extensions.named(kind, found))
+    return None
 
 
 @_watches

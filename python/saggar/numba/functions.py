@@ -29,7 +29,7 @@ except ImportError:  # pragma: no cover - moved by a Numba that is not known yet
 _pinned_packages = {"numba", "llvmlite", "numpy", "saggar"}
 _pinned: dict[str, bool] = {name: True for name in (*_pinned_packages, "builtins")}
 _pinned_classes: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
-_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement or at run time
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
@@ -58,12 +58,17 @@ def is_pinned(module: object) -> bool:
     return known
 
 
+def is_static(cls: type) -> bool:
+    """True if a class is compiled into the interpreter or an extension: no class statement made it."""
+    return not cls.__flags__ & _HEAP
+
+
 def is_pinned_class(cls: type) -> bool:
     """True if the class is the one of that name in a pinned module; dataclasses and exec make classes that only seem to be."""
     known = _pinned_classes.get(cls)
     if known is None:
         module = module_of(cls)
-        known = is_pinned(module) and (module.partition(".")[0] in _pinned_packages or not cls.__flags__ & _HEAP
+        known = is_pinned(module) and (module.partition(".")[0] in _pinned_packages or is_static(cls)
                                        or by_name(cls) is not None)
         _pinned_classes[cls] = known
     return known

@@ -20,7 +20,6 @@ from .. import _saggar
 from . import codec, dependencies, functions, locations
 
 _PROTOCOL = 4
-_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: not one of the interpreter's own
 _MAIN = ("__main__", "__mp_main__")
 
 
@@ -32,7 +31,7 @@ class _Pickler(NumbaPickler):
             return self.dispatch_table[CodeType](obj.replace(co_filename=locations.logical_path(obj.co_filename)))
         if type(obj) is ir.Loc:
             return _location, (locations.logical_path(obj.filename), obj.line, obj.col, obj.maybe_decorator)
-        if isinstance(obj, type) and obj.__flags__ & _HEAP:
+        if isinstance(obj, type) and not functions.is_static(obj):
             return self._class(obj)
         if isinstance(obj, ModuleType) and sys.modules.get(obj.__name__) is obj:
             return importlib.import_module, (obj.__name__,)
