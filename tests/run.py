@@ -269,6 +269,7 @@ def pytensor_slow(log: Log) -> None:
 def catalogue(log: Log) -> None:
     """Every known way that a cache of Numba functions goes wrong, with Saggar (six minutes)."""
     env = environment(log, "newest")
+    log.run(env / "bin/python", "-m", "pip", "install", "-q", "ipython")  # for the functions of a notebook
     pytest(log, env, *TWO_AT_ONCE, "tests/numba/catalogue")
 
 
@@ -276,7 +277,8 @@ def catalogue(log: Log) -> None:
 def soak(log: Log) -> None:
     """Random programs and 10,000 edits (hours)."""
     env = environment(log, "newest")
-    log.run(env / "bin/python", "tests/numba/soak.py", "--steps", "10000", env={"SAGGAR_BIN": str(env / "bin/saggar")})
+    jobs = str(os.cpu_count() or 1)
+    log.run(env / "bin/python", "tests/numba/soak.py", "--steps", "10000", "--jobs", jobs, env={"SAGGAR_BIN": str(env / "bin/saggar")})
 
 
 @extra

@@ -3,7 +3,8 @@
     python3 tests/apps/run.py FOLDER [NAME...]
 
 FOLDER holds the applications' scripts: race_librosa.py (usage: race_librosa.py N), oasis/toy.py beside it (usage: toy.py RUNDIR). Without the
-folder every application is skipped. NAME: race, oasis, toy, one of single.py's (librosa, numbagg ...), librosa-releases; all by default.
+folder every application is skipped. NAME: race, oasis, toy, one of single.py's (librosa, numbagg ...), librosa-releases,
+pytensor-tests (hours; see pytensor_tests.py); all by default.
 """
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytensor_tests
 import releases
 import single
 from shared import RESULTS, ROOT, WORK, check, environment, run, variables
@@ -111,7 +113,8 @@ def main() -> int:
         return 0
     WORK.mkdir(parents=True, exist_ok=True)
     programs = {"race": race, "oasis": oasis, "toy": toy, **{name: partial(single.application, name) for name in single.APPLICATIONS},
-                **{f"{name}-releases": partial(releases.pair, name) for name in releases.PAIRS}}
+                **{f"{name}-releases": partial(releases.pair, name) for name in releases.PAIRS},
+                "pytensor-tests": pytensor_tests.suite}
     for name in sys.argv[2:] or list(programs):
         print(f"{name}: {getattr(programs[name], 'func', programs[name]).__doc__}", flush=True)
         programs[name](folder)

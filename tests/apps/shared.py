@@ -32,7 +32,8 @@ def environment(name: str, *packages: str, python: str = "") -> Path:
     if not inside.exists():
         subprocess.run([interpreter(python), "-m", "venv", env], check=True)
         subprocess.run([inside, "-m", "pip", "install", "-q", *packages], check=True)
-    subprocess.run([inside, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT], check=True)
+    subprocess.run([inside, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT,
+                    f"-Cbuild-dir={WORK / 'wheel' / (python or 'default')}"], check=True)
     return env
 
 

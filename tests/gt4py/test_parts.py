@@ -103,7 +103,7 @@ def test_lock_excludes(tmp_path):
 
 
 def test_values_are_made_once_and_repaired(tmp_path, monkeypatch):
-    monkeypatch.setattr("saggar.gt4py.process._cache", _saggar.Cache(store=str(tmp_path / "store")))
+    monkeypatch.setattr("saggar.process._cache", _saggar.Cache(store=str(tmp_path / "store")))
     made = []
 
     def make():

@@ -3,13 +3,14 @@
 After each edit the results with Saggar must equal those without any cache, and nothing is compiled but what the edit
 affects. What is found is reduced to a small project, and both of its states are kept.
 
-    python tests/numba/soak.py [--seed N] [--steps N] [--work DIR] [--show N]
+    python tests/numba/soak.py [--seed N] [--steps N] [--jobs N] [--work DIR] [--show N]
 """
 from __future__ import annotations
 
 import argparse
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -159,13 +160,30 @@ class Soak:
                 and counts["needless"] <= ALLOWED * counts["compiled"] and counts["hits"] > 0)
 
 
+def side_by_side(options: argparse.Namespace) -> int:
+    """Several soaks at once, each in a process and a folder of its own."""
+    root = options.work or Path(tempfile.mkdtemp(prefix="soak"))
+    running = []
+    for number in range(options.jobs):
+        steps = options.steps // options.jobs + (number < options.steps % options.jobs)
+        running.append(subprocess.Popen([sys.executable, __file__, "--seed", str(options.seed + number), "--steps", str(steps),
+                                         "--work", str(root / str(number)), "--show", str(options.show)]))
+    failed = sum(process.wait() != 0 for process in running)
+    if not failed and options.work is None:
+        shutil.rmtree(root, ignore_errors=True)
+    return 1 if failed else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--work", type=Path)
     parser.add_argument("--show", type=int, default=2, help="how many of one kind are reduced and shown")
+    parser.add_argument("--jobs", type=int, default=1, help="run side by side, with seeds that follow one another, the edits shared out")
     options = parser.parse_args()
+    if options.jobs > 1:
+        return side_by_side(options)
     work = options.work or Path(tempfile.mkdtemp(prefix="soak"))
     soak = Soak(options.seed, work, options.show)
     start = time.monotonic()

@@ -13,7 +13,7 @@ import json as _json, os as _os, sys as _sys
 import saggar.numba as _adapter
 _adapter.install()
 if _adapter.status()["active"]:
-    from saggar.numba import process as _process
+    from saggar import process as _process
     _plain = _process.report
     def _report(event, **details):
         _plain(event, **details)

@@ -110,12 +110,12 @@ def test_a_failed_compilation_frees_its_claim(project):
     program = """
         from numba import njit
         import os, time
-        from saggar.numba import process
+        from saggar.numba import frames
         @njit(cache=True)
         def f(x): return x.nothing_of_the_kind
         for _ in range(2):
             try: f(1)
-            except Exception as e: print(type(e).__name__, process.frames(), flush=True)
+            except Exception as e: print(type(e).__name__, frames.running(), flush=True)
         open(os.environ["PROJECT"] + "/failed", "w").close()
         end = time.monotonic() + 100
         while {stay} and time.monotonic() < end and not os.path.exists(os.environ["PROJECT"] + "/go"): time.sleep(0.05)
@@ -136,14 +136,14 @@ def test_an_interrupted_compilation_frees_its_claim(project):
     program = """
         from numba import njit, types
         from numba.extending import overload
-        import saggar.numba.process as p
+        from saggar.numba import frames
         def boom(x): pass
         @overload(boom)
         def _(x): raise KeyboardInterrupt
         @njit(cache=True)
         def f(x): return boom(x)
         try: f(1)
-        except KeyboardInterrupt: print("interrupted", p.frames())
+        except KeyboardInterrupt: print("interrupted", frames.running())
         """
     assert project.good(program).out == "interrupted []\n"
     assert project.good(program).out == "interrupted []\n"
@@ -206,10 +206,10 @@ def test_no_path_is_stored(project):
         import sys; sys.path.insert(0, sys.path[0] + "/deep")
         from pkg.mod import *
         print(f(2), p(np.ones(3)), v(1.0), make(1)(1))
-        import saggar._saggar as s, saggar.numba.process as process
+        import saggar._saggar as s, saggar.process as process
         """
     capture = """
-        import saggar.numba.process as process
+        import saggar.process as process
         cache = process.cache()
         stored = []
         class Spy:

@@ -17,7 +17,7 @@ import saggar.numba
 saggar.numba.install()
 import numba, numpy
 from saggar import _saggar
-from saggar.numba import process
+from saggar import process
 seen, plain = [], process.report
 def report(event, **details):
     seen.append((event, details.get("reason", ""), details.get("detail", "")))

@@ -50,7 +50,7 @@ def test_the_lock_of_the_cache_handle_survives_a_fork(project):
     """Another thread held it when the process forked."""
     project.good("""
         import os, threading, time
-        from saggar.numba import process
+        from saggar import process
         held = threading.Event()
 
         def hold():

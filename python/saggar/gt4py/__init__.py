@@ -38,7 +38,7 @@ def _install() -> None:
         return
     import gt4py
 
-    from . import process
+    from .. import process
 
     _status.update(active=True, reason="", version=gt4py.__version__)
     process.report("adapter", flags=process._saggar.FLAG_ACTIVE, group="gt4py", detail=f"gt4py {gt4py.__version__}")
@@ -56,7 +56,7 @@ def part(name: str, change: Callable[[], Any]) -> bool:
         off = dict(_status["off"])  # type: ignore[call-overload]
         off[name] = reason
         _status.update(off=off)
-        from . import process
+        from .. import process
 
         process.report("adapter", group="gt4py", detail=f"gt4py {_status.get('version', '')}: off: {reason}")
         return False

@@ -12,8 +12,8 @@ import subprocess
 import threading
 from typing import Any, Callable
 
-from .. import _saggar
-from . import entries, environment, process
+from .. import _saggar, process
+from . import entries, environment
 
 _held: list[Any] = []  # trees, as long as the process may open files of theirs
 _building = threading.local()
@@ -136,7 +136,7 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
             raise Unfit("the cache cannot be opened")
         found = request()
     except _saggar.Uncacheable as error:
-        process.uncacheable(group, str(error))
+        entries.uncacheable(group, str(error))
         return counted(group, otherwise)
     except Exception as error:
         process.fault(f"making a key: {type(error).__name__}: {error}", group)
@@ -146,10 +146,10 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
     except failed:
         raise
     except _saggar.Uncacheable as error:
-        process.uncacheable(group, str(error))
+        entries.uncacheable(group, str(error))
     except Exception as error:
         if process.required():
-            raise process.Required(f"SAGGAR_MODE=require: {found.text()} would be compiled: {error}") from None
+            raise entries.Required(f"SAGGAR_MODE=require: {found.text()} would be compiled: {error}") from None
         process.fault(f"building: {type(error).__name__}: {error}", group)
     return counted(group, otherwise)
 

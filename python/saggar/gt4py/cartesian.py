@@ -14,8 +14,8 @@ import sysconfig
 from importlib import machinery, util
 from typing import Any
 
-from .. import _saggar
-from . import builds, entries, environment, points, process
+from .. import _saggar, process
+from . import builds, entries, environment, points
 
 _BACKENDS = ("gt:cpu_ifirst", "gt:cpu_kfirst")
 _NO_OPTIONS = {"name", "module", "build_info", "rebuild", "raise_if_not_cached", "cache_settings", "backend_opts", "_impl_opts"}

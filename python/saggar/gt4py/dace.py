@@ -20,8 +20,8 @@ import dace.codegen.compiler as dace_compiler
 from gt4py._core import definitions
 from gt4py.next.program_processors.runners.dace.workflow import common, compilation
 
-from .. import _saggar
-from . import builds, entries, environment, identity, points, private, process
+from .. import _saggar, process
+from . import builds, entries, environment, identity, points, private
 
 _original: Any = None
 _original_load: Any = None

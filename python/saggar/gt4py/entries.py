@@ -8,8 +8,8 @@ from __future__ import annotations
 import pickle
 from typing import Any, Callable
 
-from .. import _saggar
-from . import environment, process
+from .. import _saggar, process
+from . import environment
 
 class Request:
     """A recipe, its key and its group."""
@@ -34,6 +34,10 @@ class Request:
         process.report(event, flags=flags | _saggar.FLAG_CACHEABLE, key=self.key, group=self.text(), **details)
 
 
+class Required(RuntimeError):
+    """SAGGAR_MODE=require: something would be compiled."""
+
+
 class Missing(Exception):
     """Not found: (reason, detail)."""
 
@@ -47,6 +51,11 @@ def _find(cache: Any, request: Request) -> tuple[Any, str]:
     except Exception as error:
         entry.reject()
         raise Missing("load-failed", f"{type(error).__name__}: {error}"[:400]) from None
+
+
+def uncacheable(group: str, why: str) -> None:
+    """Something has no key: GT4Py does it in its own way."""
+    process.report("miss", flags=_saggar.FLAG_USED, reason="uncacheable", group=group, detail=why[:500])
 
 
 def peek(request: Request) -> tuple[Any, str] | None:
@@ -86,7 +95,7 @@ def obtain(request: Request, make: Callable[[], Any], flags: int = _saggar.FLAG_
     try:
         request.report("miss", flags, reason=reason, detail=detail, blob=request.recipe)
         if process.required():
-            raise process.Required(f"SAGGAR_MODE=require: {request.text()} would be made: {reason} {detail}")
+            raise Required(f"SAGGAR_MODE=require: {request.text()} would be made: {reason} {detail}")
         started = process.now()
         value = make()
         took = process.now() - started

@@ -9,8 +9,8 @@ from gt4py._core import definitions
 from gt4py.next.otf.compilation import build_data, common, compiler
 from gt4py.next.otf.compilation.build_systems import cmake, compiledb
 
-from .. import _saggar
-from . import builds, entries, environment, identity, points, private, process, template
+from .. import _saggar, process
+from . import builds, entries, environment, identity, points, private, template
 
 _original: Any = None
 

@@ -7,8 +7,8 @@ from typing import Any
 from gt4py.next.otf import recipes, runners
 from gt4py.next.otf.compilation import compiler
 
-from .. import _saggar
-from . import builds, entries, gtfn, points, process, translation
+from .. import _saggar, process
+from . import builds, entries, gtfn, points, translation
 
 _original: Any = None
 

@@ -10,8 +10,8 @@ from typing import Any
 from gt4py.next.iterator import ir
 from gt4py.next.otf import arguments, workflow
 
-from .. import _saggar
-from . import entries, environment, filecache, identity, points, process
+from .. import _saggar, process
+from . import entries, environment, filecache, identity, points
 
 _original_call: Any = None
 _original_key: Any = None
@@ -63,7 +63,7 @@ def _request(step: Any, inp: Any) -> entries.Request | None:
     try:
         return request(step, inp)
     except _saggar.Uncacheable as error:
-        process.uncacheable(":".join(("gt4py", *_group(step, inp))), str(error))
+        entries.uncacheable(":".join(("gt4py", *_group(step, inp))), str(error))
     except Exception as error:
         process.fault(f"making a key: {type(error).__name__}: {error}", ":".join(("gt4py", *_group(step, inp))))
     return None

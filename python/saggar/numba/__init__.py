@@ -42,7 +42,8 @@ def _install() -> None:
     if numba.config.DISABLE_JIT:
         _off("NUMBA_DISABLE_JIT is set")
         return
-    from . import events, patch, points, process
+    from .. import process
+    from . import events, patch, points
 
     try:
         patch.apply()
@@ -57,7 +58,7 @@ def _install() -> None:
 def _off(reason: str) -> None:
     _status.update(active=False, reason=reason)
     try:
-        from . import process
+        from .. import process
 
         process.report("adapter", group="numba", detail=f"numba {_status.get('version', '')}: off: {reason}")
     except Exception:

@@ -13,8 +13,8 @@ from numba.core import sigutils
 from numba.core.caching import _Cache
 from numba.core.errors import NumbaWarning
 
-from .. import _saggar
-from . import dependencies, payload, process, recipe, target
+from .. import _saggar, process
+from . import dependencies, frames, payload, recipe, target
 
 
 class FunctionCache(_Cache):
@@ -30,7 +30,7 @@ class FunctionCache(_Cache):
 
     @property
     def cache_path(self) -> str:
-        return process.store_path()
+        return frames.store_path()
 
     def enable(self) -> None:
         self._enabled = True
@@ -69,11 +69,11 @@ class FunctionCache(_Cache):
             frame.close()
 
     def _text(self) -> str:
-        return process.group_of(self._python)
+        return frames.group_of(self._python)
 
-    def _frame(self) -> process.Frame | None:
-        frames = process.frames()
-        return frames[-1] if frames and frames[-1].owner is self._owner else None
+    def _frame(self) -> frames.Frame | None:
+        running = frames.running()
+        return running[-1] if running and running[-1].owner is self._owner else None
 
     def _load(self, sig: Any, target_context: Any) -> Any:
         cache = process.cache()
@@ -104,7 +104,7 @@ class FunctionCache(_Cache):
                 frame.close()
                 return found
             reason, detail = self._last
-        process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=request.key,
+        process.report("miss", flags=frames.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=request.key,
                        group=request.text(), detail=detail or request.detail(), blob=request.recipe)
         self._demand(request.detail(), reason, detail)
         frame.pending = request
@@ -138,10 +138,10 @@ class FunctionCache(_Cache):
 
     def _flags(self) -> int:
         # A ufunc's kernel serves the program as well as the caller that it was first needed for.
-        return _saggar.FLAG_USED if self._kind == "ufunc" else process.flags()
+        return _saggar.FLAG_USED if self._kind == "ufunc" else frames.flags()
 
     def _missed(self, key: bytes | None, reason: str, detail: str) -> None:
-        process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=key,
+        process.report("miss", flags=frames.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=key,
                        group=self._text(), detail=detail)
         self._demand("", reason, detail)
 
@@ -151,7 +151,7 @@ class FunctionCache(_Cache):
             raise Required(f"SAGGAR_MODE=require: {python.__module__}.{python.__qualname__}{sig} would be compiled: "
                            f"{reason}{': ' + detail if detail else ''}")
 
-    def _save(self, frame: process.Frame, cres: Any) -> None:
+    def _save(self, frame: frames.Frame, cres: Any) -> None:
         pending = frame.pending
         self._warn(cres)
         if isinstance(pending, Refusal):
@@ -175,7 +175,7 @@ class FunctionCache(_Cache):
             kernels[cres.fndesc.mangled_name] = request
 
     def _not_stored(self, why: str, key: bytes | None = None) -> None:
-        process.report("not-stored", flags=process.flags(), reason="uncacheable", key=key, group=self._text(), detail=why)
+        process.report("not-stored", flags=frames.flags(), reason="uncacheable", key=key, group=self._text(), detail=why)
 
     def _warn(self, cres: Any) -> None:
         """Numba's own warning about a function that can never be cached."""
@@ -217,7 +217,7 @@ def publish(keyed: Any, request: recipe.Request, parts: dict[str, bytes], symbol
         cache.publish(keyed.recipe, group=request.group(), parts=parts, features=target.features(codegen),
                       symbols=symbols, dependencies=depends, seconds=(process.now() - started) / 1e9 if started else None)
     except _saggar.SaggarError as error:
-        process.report("not-stored", flags=process.flags(), reason="publish-failed", key=keyed.key,
+        process.report("not-stored", flags=frames.flags(), reason="publish-failed", key=keyed.key,
                        group=request.text(), detail=f"{error.name}: {error}")
     else:
         process.report("published", flags=flags | _saggar.FLAG_CACHEABLE, key=keyed.key, group=request.text())

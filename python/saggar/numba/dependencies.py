@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 from numba.core import types
 from numba.core.typing import templates
 
-from .. import _saggar
-from . import extensions, functions, identity, memos, overrides, process
+from .. import _saggar, process
+from . import extensions, frames, functions, identity, memos, overrides
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -53,13 +53,13 @@ class Refused(NamedTuple):
 
 def refuse(reason: str) -> None:
     """What is being compiled is not to be stored."""
-    for frame in process.frames()[-1:]:
+    for frame in frames.running()[-1:]:
         frame.subjects.add(Refused(reason))
 
 
 def held(cls: type) -> None:
     """What is being compiled refers to a class by its name."""
-    for frame in process.frames()[-1:]:
+    for frame in frames.running()[-1:]:
         frame.subjects.add(f"global {functions.logical_module(cls.__module__)}:{cls.__qualname__}")
 
 
@@ -69,8 +69,8 @@ class Collector:
     __slots__ = ("frame", "kept")
 
     def __init__(self) -> None:
-        frames = process.frames()
-        self.frame = frames[-1] if frames else None
+        running = frames.running()
+        self.frame = running[-1] if running else None
         self.kept: set[str] = set()
 
     def __enter__(self) -> Collector:
@@ -104,15 +104,15 @@ def _watches(watch: Any) -> Any:
     """For what runs in the middle of Numba's work: never raises. Where it fails, nothing is stored."""
     @functools.wraps(watch)
     def guarded(*arguments: Any) -> None:
-        frames = process.frames()
-        if frames:
+        running = frames.running()
+        if running:
             try:
-                watch(frames[-1].subjects, *arguments)
+                watch(running[-1].subjects, *arguments)
             except _saggar.Uncacheable:
-                frames[-1].subjects.add(_UNNAMED)
+                running[-1].subjects.add(_UNNAMED)
             except Exception as error:
                 process.fault(f"watching a compilation: {type(error).__name__}: {error}")
-                frames[-1].subjects.add(_UNNAMED)
+                running[-1].subjects.add(_UNNAMED)
     return guarded
 
 
@@ -194,8 +194,8 @@ def reached(subjects: set[str], dispatcher: Any) -> None:
 
 
 def _is_walked(python: Any) -> bool:
-    for frame in process.frames():
-        if frame is process.frames()[0] or functions.by_name(frame.owner) is not None:
+    for frame in frames.running():
+        if frame is frames.running()[0] or functions.by_name(frame.owner) is not None:
             try:
                 if identity.content(frame.owner).has(python):
                     return True

@@ -8,8 +8,8 @@ from typing import Any
 
 from numba.core import event
 
-from .. import _saggar
-from . import kinds, process
+from .. import _saggar, process
+from . import frames, kinds
 
 
 class CompileListener(event.Listener):
@@ -41,10 +41,10 @@ class CompileListener(event.Listener):
 
 def compiled(python: Any, marked: bool, nanoseconds: int, detail: str) -> None:
     """Records one compilation."""
-    flags = process.flags() | (_saggar.FLAG_CACHEABLE if marked else 0)
+    flags = frames.flags() | (_saggar.FLAG_CACHEABLE if marked else 0)
     process.report("compiled", flags=flags, value=nanoseconds, detail=detail,
                    reason="none" if marked else "not-marked",
-                   group=process.group_of(python))
+                   group=frames.group_of(python))
 
 
 def is_marked(dispatcher: Any) -> bool:

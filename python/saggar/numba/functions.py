@@ -19,7 +19,7 @@ from numba.np.ufunc import dufunc, gufunc, ufuncbuilder
 
 from .. import _saggar
 from .kinds import class_name, module_of
-from .process import logical_module
+from .frames import logical_module
 
 try:
     from numba.stencils.stencil import StencilFunc

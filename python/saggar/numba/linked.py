@@ -10,8 +10,8 @@ from typing import Any
 
 from numba.core import sigutils
 
-from .. import _saggar
-from . import inherit, process
+from .. import _saggar, process
+from . import frames, inherit
 
 
 def set_apart(dispatcher: Any, cres: Any) -> bool:
@@ -37,7 +37,7 @@ def asked(dispatcher: Any, sig: Any) -> None:
         key = keys.get(cres.fndesc.mangled_name)
         if key is not None:
             process.report("hit", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, key=key,
-                           group=process.group_of(dispatcher.py_func),
+                           group=frames.group_of(dispatcher.py_func),
                            detail="this process")
 
 

@@ -14,8 +14,8 @@ import os
 import re
 from typing import Any
 
-from .. import _saggar
-from . import identity, process, recipe, values
+from .. import _saggar, process
+from . import frames, identity, recipe, values
 
 GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
 _TAG = re.compile(rb"B28v([cr][a-z2-7]{26})")
@@ -47,7 +47,7 @@ def for_function(identity_object: Any) -> str:
     """The name of a function that is about to be compiled. Never raises."""
     func = identity_object.func
     qualname = identity_object.func_qualname
-    group = process.group_text(getattr(func, "__module__", None), qualname)
+    group = frames.group_text(getattr(func, "__module__", None), qualname)
     for prefix in GENERATED:
         if qualname.startswith(prefix):
             return derived(prefix, b"", group)
@@ -63,10 +63,10 @@ def for_function(identity_object: Any) -> str:
 
 def derived(what: str, base: bytes, group: str) -> str:
     """The name of a function that Numba made while it compiled another one: that one's content, and an ordinal."""
-    frames = process.frames()
-    if not frames:
+    running = frames.running()
+    if not running:
         return random(f"{what} outside of a compilation", group)
-    frame = frames[-1]
+    frame = running[-1]
     outer = frame_digest(frame)
     if outer is None:
         return random(f"{what} inside a function without a key", group)
@@ -75,7 +75,7 @@ def derived(what: str, base: bytes, group: str) -> str:
         _saggar.encode(("derived", what, base, recipe.environment()[1], outer, ordinal))))
 
 
-def frame_digest(frame: process.Frame) -> bytes | None:
+def frame_digest(frame: frames.Frame) -> bytes | None:
     """The digest of what a frame compiles: content, signature, options in force."""
     if frame.base is False:
         frame.base = None
@@ -86,7 +86,7 @@ def frame_digest(frame: process.Frame) -> bytes | None:
     return frame.base  # type: ignore[return-value]
 
 
-def _frame_digest(frame: process.Frame) -> bytes:
+def _frame_digest(frame: frames.Frame) -> bytes:
     from numba.core import sigutils, targetconfig
 
     content = identity.content(frame.owner)

@@ -40,10 +40,10 @@ def _dispatchers(dispatcher: Any) -> None:
 
     cls = dispatcher.Dispatcher
     original_enable, original_compile = cls.enable_caching, cls.compile
-    from . import dependencies, inherit, linked, process
+    from . import dependencies, frames, inherit, linked
 
-    frames_of = process._stack
-    Frame, wants = process.Frame, process.wants
+    thread = frames._stack
+    Frame, wants = frames.Frame, frames.wants
 
     @functools.wraps(original_enable)
     def enable_caching(self: Any) -> None:
@@ -55,18 +55,18 @@ def _dispatchers(dispatcher: Any) -> None:
 
     @functools.wraps(original_compile)
     def compile(self: Any, sig: Any) -> Any:
-        frames = frames_of.frames
-        if not frames and isinstance(self._cache, NullCache) and wants(self.py_func.__module__):
+        running = thread.frames
+        if not running and isinstance(self._cache, NullCache) and wants(self.py_func.__module__):
             self.enable_caching()
         # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
-        if frames:
+        if running:
             dependencies.reached(self)
         with Frame(self, sig), global_compiler_lock:
             inherit.select(self, tuple(normalize_signature(sig)[0]))
             result = original_compile(self, sig)
-            if frames and (there := self.overloads.get(tuple(normalize_signature(sig)[0]))) is not None:
+            if running and (there := self.overloads.get(tuple(normalize_signature(sig)[0]))) is not None:
                 dependencies.linked(there.library)
-        if not frames and self.__dict__.get("_saggar_linked"):
+        if not running and self.__dict__.get("_saggar_linked"):
             linked.asked(self, sig)
         return result
 
@@ -76,7 +76,7 @@ def _dispatchers(dispatcher: Any) -> None:
     @functools.wraps(original_get)
     def get_overload(self: Any, sig: Any) -> Any:
         args = tuple(normalize_signature(sig)[0])
-        if frames_of.frames and args in self.overloads:
+        if thread.frames and args in self.overloads:
             there = self.overloads[args]
             inherit.select(self, args)
             self.overloads.setdefault(args, there)
@@ -90,9 +90,9 @@ def _dispatchers(dispatcher: Any) -> None:
 
     @functools.wraps(original_add)
     def add_overload(self: Any, cres: Any) -> None:
-        if frames_of.frames and frames_of.frames[-1].owner is self:
-            dependencies.finished(cres, frames_of.frames[-1].subjects, self)
-        if len(frames_of.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
+        if thread.frames and thread.frames[-1].owner is self:
+            dependencies.finished(cres, thread.frames[-1].subjects, self)
+        if len(thread.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
             return
         original_add(self, cres)
 
@@ -142,7 +142,8 @@ def _live(cls: Any, uuid: Any, py_func: Any, targetoptions: Any) -> Any:
 def _cfuncs(ccallback: Any) -> None:
     cls = ccallback.CFunc
     original_compile, original_uncached = cls.compile, cls._compile_uncached
-    from . import process
+    from .. import process
+    from . import frames
 
     def enable_caching(self: Any) -> None:
         from .cache import FunctionCache
@@ -151,7 +152,7 @@ def _cfuncs(ccallback: Any) -> None:
 
     @functools.wraps(original_compile)
     def compile(self: Any) -> None:
-        with process.Frame(self, self._sig):
+        with frames.Frame(self, self._sig):
             original_compile(self)
 
     @functools.wraps(original_uncached)
@@ -176,7 +177,8 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
     original_core = cls._compile_core
     original_wrap = ufuncbuilder.build_ufunc_wrapper
     original_init, original_compile = wrappers._GufuncWrapper.__init__, wrappers._GufuncWrapper._compile_wrapper
-    from . import process
+    from .. import process
+    from . import frames
 
     def enable_caching(self: Any) -> None:
         from .cache import FunctionCache
@@ -189,7 +191,7 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
 
         started = process.now()
         before = len(self.overloads)
-        with process.Frame(self, sig) as frame:
+        with frames.Frame(self, sig) as frame:
             result = original_core(self, sig, flags, locals)
             if result is not None:
                 dependencies.finished(result, frame.subjects, self)
@@ -239,7 +241,7 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
     cls = bytecode.FunctionIdentity
     original_from, original_derive = cls.from_function.__func__, cls.derive
     original_mangle = itanium_mangler.mangle_type_or_value
-    from . import process
+    from . import frames
 
     def rename(identity: Any, name: str) -> Any:
         identity.unique_id = name
@@ -260,7 +262,7 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
         identity = original_derive(self)
         from . import names
 
-        return rename(identity, names.derived("derived", str(self.unique_id).encode(), process.group_of(identity.func)))
+        return rename(identity, names.derived("derived", str(self.unique_id).encode(), frames.group_of(identity.func)))
 
     def mangle_type_or_value(typ: Any) -> str:
         if isinstance(typ, types.Type):

@@ -10,9 +10,9 @@ from typing import Any
 
 from numba.core.caching import _Cache
 
-from .. import _saggar
+from .. import _saggar, process
 from . import cache as cache_module
-from . import dependencies, payload, process, recipe
+from . import dependencies, frames, payload, recipe
 
 
 class GufuncWrapperCache(_Cache):
@@ -30,7 +30,7 @@ class GufuncWrapperCache(_Cache):
 
     @property
     def cache_path(self) -> str:
-        return process.store_path()
+        return frames.store_path()
 
     def enable(self) -> None:
         pass
@@ -83,7 +83,7 @@ def lookup(request: recipe.WrapperRequest, target_context: Any) -> tuple[Any, An
             claim.release()
             return found, None
     text = request.kernel.text()
-    process.report("miss", flags=process.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=request.key, group=text,
+    process.report("miss", flags=frames.flags() | _saggar.FLAG_CACHEABLE, reason=reason, key=request.key, group=text,
                    detail=detail or request.text(), blob=request.recipe)
     if process.required():
         claim.release()
@@ -112,7 +112,7 @@ def _find(cache: Any, request: recipe.WrapperRequest, codegen: Any) -> tuple[Any
 def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
     """Publishes a wrapper's library."""
     kernel = request.kernel
-    process.report("compiled", flags=process.flags() | _saggar.FLAG_CACHEABLE | _saggar.FLAG_NESTED,
+    process.report("compiled", flags=frames.flags() | _saggar.FLAG_CACHEABLE | _saggar.FLAG_NESTED,
                    value=process.now() - started, group=kernel.text(), detail=request.text())
     try:
         parts, symbols, inside = payload.library_parts(library)

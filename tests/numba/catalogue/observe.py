@@ -51,7 +51,7 @@ def _connect() -> None:
     status = saggar.numba.status()
     if not status["active"]:
         raise SystemExit(f"Saggar is not active: {status}")
-    from saggar.numba import process
+    from saggar import process
 
     plain = process.report
 

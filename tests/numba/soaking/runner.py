@@ -134,6 +134,7 @@ class Judge:
                     self.counts["hits"] += 1
                     if not event["event"].startswith("ufunc") and unit not in known and unit not in new and len(answers) == 1:
                         self.counts["served though new"] += 1
+                        new.add(unit)  # said once
                         wrong.append(("served", event["name"], str(unit)))
         twice = [unit for unit, count in compiled_by.items() if count > 1 and unit in new]
         if len(answers) > 1 and twice:

@@ -98,18 +98,19 @@ class Recorder:
     def _listen_to_adapter(self) -> None:
         from numba.core import sigutils
         from numba.core.dispatcher import Dispatcher
-        from saggar.numba import process
+        from saggar import process
+        from saggar.numba import frames
 
         plain = process.report
 
         def report(event: str, **details: Any) -> None:
             plain(event, **details)
-            frames = process.frames()
-            owner = frames[-1].owner if frames else None
+            running = frames.running()
+            owner = running[-1].owner if running else None
             text = {key: value for key, value in details.items() if isinstance(value, (str, int))}
             if event in ("hit", "published", "not-stored", "miss") and isinstance(owner, Dispatcher):
                 if text.get("detail") != "this process":
-                    args = sigutils.normalize_signature(frames[-1].sig)[0]
+                    args = sigutils.normalize_signature(running[-1].sig)[0]
                     self.dispatcher_event(event, owner, args, why=text.get("reason", ""), detail=text.get("detail", ""))
             elif event in ("fault", "random-name"):
                 self.events.append({"event": event, "group": text.get("group", ""), "detail": text.get("detail", "")})

@@ -31,10 +31,17 @@ class Writer:
         return getattr(self, "_" + item.kind)(item)
 
     def name(self, item: Item, name: str) -> str:
+        """As code that is compiled reads it."""
+        if self.plain and item.kind in ("product", "alias", "table"):  # not compiled
+            return name
         target = self.project.items.get(name)
         if target is None or target.module == item.module or (item.module, name) in self.project.imported:
             return name
         return f"{module_name(target.module)}.{name}"
+
+    def outer(self, item: Item, name: str) -> str:
+        """As code reads it that runs at import alone: what it is called there decides nothing."""
+        return name if self.plain else self.name(item, name)
 
     def expr(self, e: list[Any], item: Item) -> str:
         kind, rest = e[0], e[1:]
@@ -86,7 +93,7 @@ class Writer:
         return item.value.replace("@", item.name) + "\n"
 
     def _func(self, item: Item) -> str:
-        args = ["x"] + ([f"d={self.name(item, item.default)}"] if item.default else [])
+        args = ["x"] + ([f"d={self.outer(item, item.default)}"] if item.default else [])
         extra = " + d" if item.default else ""
         return self._jit(item) + self._def(item, item.name, args, [
             f"{item.local} = {self.expr(item.expr, item)}", f"return {item.local}{extra}"])
@@ -145,7 +152,7 @@ class Writer:
         if item.other:
             branch = ("    if isinstance(x, types.Integer):\n        " + self._impl(item, args, "impl_int", item.other)
                       .replace("\n        ", "\n            ") + "        return impl_int\n")
-        return (f"@overload({self.name(item, item.target)}{options})\ndef {item.name}({args}):\n{literal}{branch}    "
+        return (f"@overload({self.outer(item, item.target)}{options})\ndef {item.name}({args}):\n{literal}{branch}    "
                 + self._impl(item, args, "impl", item.expr) + "    return impl\n")
 
     def _method(self, item: Item) -> str:

@@ -1,15 +1,11 @@
-"""What this process holds: the cache handle, the stack of running compilations of each thread, and the trail.
-
-Everything that reports to the trail goes through here, so that flags and texts are the same everywhere.
-"""
+"""The stack of running compilations of each thread, and what it and the environment decide: flags, groups, what is cached."""
 from __future__ import annotations
 
 import os
 import threading
-import time
 from typing import Any
 
-from .. import _saggar
+from .. import _saggar, process
 
 
 class Frame:
@@ -57,54 +53,22 @@ class _Stack(threading.local):
 
 
 _stack = _Stack()
-_cache: Any = None
-_cache_failed = ""
-_lock = threading.Lock()
 _wanted: tuple[str, ...] | None = None
 
 
-def _after_fork() -> None:
-    """The child has one thread, and no other that could release the lock."""
-    global _lock
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def frames() -> list[Frame]:
+def running() -> list[Frame]:
     """The running compilations of this thread, outermost first."""
     return _stack.frames
 
 
-def cache() -> Any:
-    """The process's cache, or None if it cannot be opened (counted once)."""
-    global _cache, _cache_failed
-    if _cache is None and not _cache_failed:
-        with _lock:
-            if _cache is None and not _cache_failed:
-                try:
-                    import sys
-                    _cache = _saggar.Cache(prefix=sys.prefix)
-                except Exception as error:
-                    _cache_failed = str(error) or type(error).__name__
-                    fault(f"the cache cannot be opened: {_cache_failed}")
-    return _cache
-
-
 def store_path() -> str:
     """Where entries are written, for `Dispatcher.stats`."""
-    opened = cache()
+    opened = process.cache()
     if opened is not None:
         for tier in opened.tiers():
             if tier["kind"] == "store":
                 return str(tier["path"])
     return ""
-
-
-def required() -> bool:
-    """True under SAGGAR_MODE=require."""
-    return os.environ.get("SAGGAR_MODE") == "require"
 
 
 def wants(module: object) -> bool:
@@ -135,20 +99,3 @@ def group_text(module: object, qualname: str) -> str:
 def group_of(python: Any) -> str:
     """The group of a Python function."""
     return group_text(getattr(python, "__module__", None), str(getattr(python, "__qualname__", "")))
-
-
-def report(event: str, **details: Any) -> None:
-    """One event of the trail. Never raises: it is called in the middle of Numba's work."""
-    try:
-        _saggar.trail(event, **details)
-    except Exception:
-        pass
-
-
-def fault(detail: str, group: str = "") -> None:
-    """A fault of the adapter: counted, never raised."""
-    report("fault", detail=detail[:500], group=group)
-
-
-def now() -> int:
-    return time.perf_counter_ns()

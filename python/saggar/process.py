@@ -1,4 +1,4 @@
-"""What this process holds: the cache handle and the trail. Nothing here raises."""
+"""What this process holds for every adapter: the cache handle and the trail. Nothing here raises."""
 from __future__ import annotations
 
 import os
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from .. import _saggar
+from . import _saggar
 
 _cache: Any = None
 _failed = False
@@ -15,6 +15,7 @@ _lock = threading.Lock()
 
 
 def _after_fork() -> None:
+    """The child has one thread, and no other that could release the lock."""
     global _lock
     _lock = threading.Lock()
 
@@ -50,18 +51,10 @@ def report(event: str, **details: Any) -> None:
 
 
 def fault(detail: str, group: str = "") -> None:
-    """A fault of the adapter: counted, never raised."""
+    """A fault of an adapter: counted, never raised."""
     report("fault", detail=detail[:500], group=group)
 
 
-def uncacheable(group: str, why: str) -> None:
-    """Something has no key: GT4Py does it in its own way."""
-    report("miss", flags=_saggar.FLAG_USED, reason="uncacheable", group=group, detail=why[:500])
-
-
 def now() -> int:
+    """Nanoseconds of a clock that only goes forward."""
     return time.perf_counter_ns()
-
-
-class Required(RuntimeError):
-    """SAGGAR_MODE=require: something would be compiled."""
