@@ -1,12 +1,22 @@
 /*
  * The bytes of one event; trail.h. All numbers little-endian:
  *
- *    0 u32 length of the whole event, stored last; 0: no event here     40 u32 bytes of the blob
- *    4 u16 event   6 u16 reason   8 u32 flags   12 u32 pid              44 u32 bit 0: has a key
- *   16 u64 time   24 u64 value                                          48 key
- *   32 u32 bytes of the group, without its zero                         80 u64 XXH64 of bytes 4 to the end,
- * this as zero 36 u32 bytes of the detail, without its zero                        88 u32 "SGEV"   92 u32
- * zero 96 group, zero, detail, zero, blob, zeros to the next multiple of 8
+ *     0  u32  length of the whole event, stored last; 0: no event here
+ *     4  u16  event
+ *     6  u16  reason
+ *     8  u32  flags
+ *    12  u32  pid
+ *    16  u64  time
+ *    24  u64  value
+ *    32  u32  bytes of the group, without its zero
+ *    36  u32  bytes of the detail, without its zero
+ *    40  u32  bytes of the blob
+ *    44  u32  bit 0: has a key
+ *    48       key
+ *    80  u64  XXH64 of bytes 4 to the end, this as zero
+ *    88  u32  "SGEV"
+ *    92  u32  zero
+ *    96       group, zero, detail, zero, blob, zeros to the next multiple of 8
  */
 #include <string.h>
 #include <time.h>

@@ -303,3 +303,38 @@ def test_paths_in_numbas_own_messages(project):
         """
     cold, warm = project.cold_and_warm(program)
     assert "unable to broadcast" in warm.out and str(project.root) not in warm.out
+
+
+def test_one_wait_for_a_stopped_process(project):
+    """It holds the claims of four functions that call each other; the whole of them is waited for once."""
+    program = """
+        import os, signal, time
+        from numba import njit
+        from numba.extending import overload
+        def slow(x): pass
+        @overload(slow)
+        def _(x):
+            if {stop}:
+                open(os.environ["PROJECT"] + "/stopped", "w").close()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return lambda x: x
+        @njit(cache=True)
+        def d(x): return slow(x)
+        @njit(cache=True)
+        def c(x): return d(x)
+        @njit(cache=True)
+        def b(x): return c(x)
+        @njit(cache=True)
+        def a(x): return b(x)
+        print(a(1))
+        """
+    stopped = project.start(program.format(stop=True))
+    try:
+        while not (project.root / "stopped").exists():
+            assert stopped[0].poll() is None
+            time.sleep(0.05)
+        result = project.good(program.format(stop=False), SAGGAR_WAIT="2")
+    finally:
+        stopped[0].kill()
+        project.finish(stopped)
+    assert result.out == "1\n" and [e["value"] > 10**9 for e in result.of("waited")] == [True, False, False, False]

@@ -93,7 +93,7 @@ class FunctionCache(_Cache):
             found = self._find(cache, request, target_context)
             if found is not None:
                 return found
-        frame.claim = cache.claim(request.key)
+        frame.claim = frames.claim(cache, request.key)
         if frame.claim.outcome != "owned" and frame.claim.waited > 0:
             process.report("waited", value=int(frame.claim.waited * 1e9), key=request.key, group=request.text(),
                            reason="claim-timeout" if frame.claim.outcome == "none" else "none")

@@ -169,5 +169,21 @@ def imports(code: CodeType) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
     return known
 
 
+def free_in_blocks(code: CodeType) -> frozenset[str] | None:
+    """The free variables that are read in or after a `with` block; None if there is no block."""
+    if code not in _blocks:
+        found: set[str] | None = None
+        if not _WITH.isdisjoint(code.co_code[::2]):
+            for instruction in dis.get_instructions(code):
+                if instruction.opcode in _WITH:
+                    found = found or set()
+                elif found is not None and instruction.opcode in _DEREF and instruction.argval in code.co_freevars:
+                    found.add(instruction.argval)
+        _blocks[code] = None if found is None else frozenset(found)
+    return _blocks[code]
+
+
 _IMPORT = dis.opmap["IMPORT_NAME"]
+_WITH = {dis.opmap[n] for n in ("SETUP_WITH", "BEFORE_WITH") if n in dis.opmap}
+_blocks: WeakKeyDictionary[CodeType, frozenset[str] | None] = WeakKeyDictionary()
 _imports: WeakKeyDictionary[CodeType, tuple[tuple[int, str, tuple[str, ...]], ...]] = WeakKeyDictionary()

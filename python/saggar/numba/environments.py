@@ -27,9 +27,10 @@ def keep(env: Any) -> Any:
 def from_fndesc(cls: Any, fndesc: Any) -> Any:
     """Replaces Environment.from_fndesc: a compilation starts with an empty list of constants."""
     found = cls._memo.get(fndesc.env_name)
-    if found is not None and not len(found.consts):
+    space = fndesc.lookup_globals()
+    if found is not None and not len(found.consts) and found.globals is space:
         return found
-    env = cls(fndesc.lookup_globals())
+    env = cls(space)
     env.env_name = fndesc.env_name
     cls._memo[fndesc.env_name] = env
     return keep(env)

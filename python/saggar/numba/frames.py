@@ -6,12 +6,13 @@ import threading
 from typing import Any
 
 from .. import _saggar, process
+from . import inherit
 
 
 class Frame:
     """One running `compile` of a dispatcher: what it is for, its claim, and what was named inside it."""
 
-    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "linked", "started", "subjects")
+    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "started", "subjects", "waited_out")
 
     def __init__(self, owner: Any, sig: Any) -> None:
         self.owner = owner
@@ -22,6 +23,7 @@ class Frame:
         self.base: bytes | None | bool = False  # False: not asked for yet; None: has no encoding
         self.started = 0
         self.subjects: set[str] = set()  # see dependencies
+        self.waited_out = False  # for another process's work, inside it
 
     def ordinal(self, what: str) -> int:
         """0, 1, 2 ... for each kind of thing named inside this compilation."""
@@ -38,6 +40,8 @@ class Frame:
         self.close()
         if _stack.frames:
             _stack.frames[-1].subjects |= self.subjects
+        else:
+            inherit.restore()
 
     def close(self) -> None:
         """Gives the claim back, whatever became of the compilation."""
@@ -59,6 +63,15 @@ _wanted: tuple[str, ...] | None = None
 def running() -> list[Frame]:
     """The running compilations of this thread, outermost first."""
     return _stack.frames
+
+
+def claim(cache: Any, key: bytes) -> Any:
+    """Claims a key. Inside one compilation of the program's, only one wait for another process runs to its end."""
+    outermost = _stack.frames[0] if _stack.frames else None
+    got = cache.claim(key, 0 if outermost is not None and outermost.waited_out else -1)
+    if outermost is not None and got.outcome == "none" and got.waited > 0:
+        outermost.waited_out = True
+    return got
 
 
 def store_path() -> str:

@@ -126,33 +126,33 @@ def describe(obj: Any) -> Function | None:
         return Function("python", obj, [])
     if isinstance(obj, dispatcher.Dispatcher):
         return Function("dispatcher", obj.py_func, [
-            ("class", class_name(type(obj))), *_options(obj.targetoptions, obj.locals), *_signatures(obj),
+            ("class", class_name(type(obj))), *options(obj.targetoptions, obj.locals), *_signatures(obj),
             *([("kind", kind)] if (kind := getattr(obj, "_impl_kind", "direct")) != "direct" else []),
             ("pipeline", pipeline(getattr(obj._compiler, "pipeline_class", None)))])
     if isinstance(obj, ufuncbuilder.UFuncDispatcher):
-        return Function("ufunc", obj.py_func, _options(obj.targetoptions, obj.locals))
+        return Function("ufunc", obj.py_func, options(obj.targetoptions, obj.locals))
     if isinstance(obj, dufunc.DUFunc):
         inner = getattr(obj, "_dispatcher", None)
         if inner is None:
             return None
         # The loops that the decorator asked for decide what a caller gets; those that are made on demand do not.
         loops = tuple(obj.types) if getattr(obj, "_frozen", False) else None
-        return Function("ufunc", inner.py_func, [*_options(inner.targetoptions, inner.locals), ("loops", loops),
+        return Function("ufunc", inner.py_func, [*options(inner.targetoptions, inner.locals), ("loops", loops),
                                                  ("identity", obj.identity)])
     if isinstance(obj, gufunc.GUFunc):
         builder = obj.gufunc_builder
-        return Function("gufunc", builder.py_func, [*_options(builder.targetoptions, {}),
+        return Function("gufunc", builder.py_func, [*options(builder.targetoptions, {}),
                                                     ("layout", builder.signature)])
     if isinstance(obj, extending._Intrinsic):
         return Function("intrinsic", obj._defn, [("prefer literal", bool(getattr(obj, "_prefer_literal", False)))])
     if isinstance(obj, CFunc):
         inner = obj._compiler
-        return Function("cfunc", obj._pyfunc, [*_options(inner.targetoptions, inner.locals),
+        return Function("cfunc", obj._pyfunc, [*options(inner.targetoptions, inner.locals),
                                                ("signature", (obj._sig.return_type, tuple(obj._sig.args))),
                                                ("pipeline", pipeline(inner.pipeline_class))])
     if StencilFunc is not None and isinstance(obj, StencilFunc):
         python = obj.kernel_ir.func_id.func
-        return Function("stencil", python, [("mode", str(obj.mode)), *_options(obj.options, {})])
+        return Function("stencil", python, [("mode", str(obj.mode)), *options(obj.options, {})])
     return None
 
 
@@ -166,12 +166,13 @@ def _signatures(obj: dispatcher.Dispatcher) -> list[tuple[str, object]]:
 _SAME_AS_UNSET = {"nogil": False, "parallel": False, "forceobj": False}  # not inherited from callers, not from settings
 
 
-def _options(options: dict[str, Any], local_types: dict[str, Any]) -> list[tuple[str, object]]:
-    result: list[tuple[str, object]] = [(f"option {name}", value) for name, value in sorted(options.items())
+def options(given: dict[str, Any], local_types: dict[str, Any]) -> list[tuple[str, object]]:
+    """The options and types of variables that a function was declared with, named."""
+    result: list[tuple[str, object]] = [(f"option {name}", value) for name, value in sorted(given.items())
                                         if name not in _SAME_AS_UNSET or value is not _SAME_AS_UNSET[name]]
     # While Numba compiles, it adds those of a variable's versions ("i.1" of "i").
-    result.extend((f"type of {name}", given) for name, given in sorted(local_types.items())
-                  if "." not in name or local_types.get(name.partition(".")[0]) != given)
+    result.extend((f"type of {name}", its) for name, its in sorted(local_types.items())
+                  if "." not in name or local_types.get(name.partition(".")[0]) != its)
     return result
 
 

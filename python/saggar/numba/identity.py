@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 from numba.core import extending, ir
 
 from .. import _saggar
-from . import code, foreign, functions, kinds, memos, values
+from . import code, foreign, functions, kinds, memos, objectmode, values
 
 _MISSING = object()
 _BY_TEXT = {"globals", "eval", "exec", "vars", "locals", "getattr", "attrgetter"}  # names that lead to names in texts
@@ -36,7 +36,7 @@ _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, Mod
 class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
-    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed", "kept")
+    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed", "kept", "held")
 
     def __init__(self, function: functions.Function, interpreted: bool) -> None:
         self.function = function
@@ -48,6 +48,7 @@ class Node:
         self.guards: list[tuple[Any, str, object, bool]] = []
         self.kept: dict[str, bytes] = {}  # what it reads and sets itself
         self.mutable = False
+        self.held = False  # Python runs a part of it
         self.encoded = b""
         self.shown: dict[str, object] = {}
 
@@ -237,13 +238,28 @@ def _build(obj: object, interpreted: bool) -> Node:
                 _guard(node, vars(python), name, value)
                 take(f"attribute {name}", value)
         _read_by_callees(node, take)
+        if not interpreted:
+            node.held = _held_by_code(node, obj, python)
     node.encoded = _saggar.encode(_saggar.Record(function.kind, (
         ("module", function.module),
         ("qualname", function.qualname),
         ("code", None if digest is None else _saggar.Digest("code", digest)),
         ("reads", read),
     )))
+    if node.held:
+        objectmode.check(node.label, node.encoded, python)
     return node
+
+
+def _held_by_code(node: Node, obj: object, python: FunctionType) -> bool:
+    """True if Python runs a part of the compiled function, which then holds its free variables and global variables themselves."""
+    names = objectmode.free_variables(obj, python)
+    cells = dict(zip(python.__code__.co_freevars, python.__closure__ or ()))
+    for name in sorted(names or ()):
+        value = _attribute(cells[name], "cell_contents")
+        if value is not _MISSING and not objectmode.is_fixed(value):
+            raise _saggar.Uncacheable(f"Python runs a part of {node.label}, which holds {name}: {kinds.what(value)}")
+    return names is not None
 
 
 def _own_key(node: Node, value: Any) -> object:

@@ -7,13 +7,23 @@ is compiled as it would be in a fresh process.
 """
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.targetconfig import ConfigStack
 
-# Flag names, and the decorator's options that set them.
-_NAMES = (("error_model", "error_model"), ("fastmath", "fastmath"), ("forceinline", "forceinline"))
 _KEY = "_saggar_variants"
+
+
+class _Touched(threading.local):
+    """What this thread put into tables for callers that hand options on, until its outermost compilation ends."""
+
+    def __init__(self) -> None:
+        self.overloads: list[tuple[Any, tuple[Any, ...]]] = []
+
+
+_touched = _Touched()
 
 
 def context(dispatcher: Any) -> tuple[object, ...] | None:
@@ -60,6 +70,25 @@ def select(dispatcher: Any, args: tuple[Any, ...]) -> None:
     if kept is not None:
         dispatcher.overloads[args] = kept
     variants.current[args] = wanted
+    if wanted is not None:
+        _touched.overloads.append((dispatcher, args))
+
+
+def restore() -> None:
+    """The program's compilation is over: where a function was compiled for the program too, that is in its table again."""
+    if not _touched.overloads:
+        return
+    touched, _touched.overloads = _touched.overloads, []
+    with global_compiler_lock:
+        for dispatcher, args in touched:
+            variants = dispatcher.__dict__.get(_KEY)
+            current = None if variants is None else variants.current.get(args)
+            if current is None or (own := variants.aside.get((args, None))) is None:
+                continue
+            if args in dispatcher.overloads:
+                variants.aside[(args, current)] = dispatcher.overloads[args]
+            dispatcher.overloads[args] = own
+            variants.current[args] = None
 
 
 def forget(dispatcher: Any) -> None:

@@ -22,15 +22,17 @@ def set_apart(dispatcher: Any, cres: Any) -> bool:
     if cres.objectmode or not (isinstance(dispatcher._cache, FunctionCache) or inherit.is_special(dispatcher, args)):
         return False
     dispatcher.overloads[args] = cres
-    dispatcher.__dict__.setdefault("_saggar_linked", {})[args] = cres
+    dispatcher.__dict__.setdefault("_saggar_linked", {}).setdefault(args, []).append(cres)
     return True
 
 
 def asked(dispatcher: Any, sig: Any) -> None:
     """The program itself asks for a signature."""
     args = tuple(sigutils.normalize_signature(sig)[0])
-    cres = dispatcher.__dict__.get("_saggar_linked", {}).pop(args, None)  # another thread may have taken them all
-    if cres is not None and cres is dispatcher.overloads.get(args):
+    kept = dispatcher.__dict__.get("_saggar_linked", {})
+    cres = dispatcher.overloads.get(args)
+    if any(each is cres for each in kept.get(args, ())):
+        kept.pop(args, None)  # another thread may have taken them all
         _insert(dispatcher, cres)
         from .cache import keys
 
@@ -44,8 +46,10 @@ def asked(dispatcher: Any, sig: Any) -> None:
 def insert_all(dispatcher: Any) -> None:
     """Hands everything to the dispatcher's table: it is about to stop compiling."""
     kept = dispatcher.__dict__.pop("_saggar_linked", None) or {}
-    for cres in kept.values():
-        _insert(dispatcher, cres)
+    for args, apart in kept.items():
+        cres = dispatcher.overloads.get(args)  # one of several, where callers hand options on
+        if any(each is cres for each in apart):
+            _insert(dispatcher, cres)
 
 
 def _insert(dispatcher: Any, cres: Any) -> None:

@@ -15,7 +15,7 @@ import re
 from typing import Any
 
 from .. import _saggar, process
-from . import frames, identity, recipe, values
+from . import frames, identity, objectmode, recipe, values
 
 GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
 _TAG = re.compile(rb"B28v([cr][a-z2-7]{26})")
@@ -52,6 +52,9 @@ def for_function(identity_object: Any) -> str:
         if qualname.startswith(prefix):
             return derived(prefix, b"", group)
     try:
+        owner = frames.running()[-1].owner if frames.running() else None
+        if objectmode.is_forced(getattr(owner, "targetoptions", {})) and owner.py_func is func:
+            identity.content(owner)  # it may have none
         content = identity.content(func)
         return of_content(_saggar.sha256(b"function" + recipe.environment()[1] + content.digest))
     except _saggar.Uncacheable as error:

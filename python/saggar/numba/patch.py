@@ -61,7 +61,7 @@ def _dispatchers(dispatcher: Any) -> None:
         # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
         if running:
             dependencies.reached(self)
-        with Frame(self, sig), global_compiler_lock:
+        with global_compiler_lock, Frame(self, sig):
             inherit.select(self, tuple(normalize_signature(sig)[0]))
             result = original_compile(self, sig)
             if running and (there := self.overloads.get(tuple(normalize_signature(sig)[0]))) is not None:
@@ -104,7 +104,7 @@ def _dispatchers(dispatcher: Any) -> None:
     original_rebuild = cls._rebuild.__func__
 
     def _rebuild(cls: Any, **states: Any) -> Any:
-        live = _live(cls, states["uuid"], states["py_func"], states["targetoptions"])
+        live = _live(cls, states)
         if live is not None:
             return live
         made = original_rebuild(cls, **states)
@@ -120,15 +120,23 @@ def _dispatchers(dispatcher: Any) -> None:
     cls._rebuild = classmethod(functools.wraps(original_rebuild)(_rebuild))
 
 
-def _live(cls: Any, uuid: Any, py_func: Any, targetoptions: Any) -> Any:
+def _live(cls: Any, states: dict[str, Any]) -> Any:
     """The dispatcher that a pickled one stands for, if its module holds it unchanged: nothing is compiled again."""
     try:
+        uuid, py_func = states["uuid"], states["py_func"]
         if uuid in cls._memo:
             return cls._memo[uuid]
-        from . import codec, identity
+        from numba.core.compiler import Compiler
+
+        from . import codec, functions, identity
 
         live = codec.live_dispatcher(py_func.__module__, py_func.__qualname__)
-        if live is None or type(live) is not cls or dict(live.targetoptions) != dict(targetoptions):
+        if live is None or type(live) is not cls or live._compiler.pipeline_class is not Compiler:
+            return None
+        ours = live._reduce_states()
+        if functions.options(ours["targetoptions"], ours["locals"]) != functions.options(states["targetoptions"], states["locals"]):
+            return None
+        if ours["can_compile"] != states["can_compile"] or _signatures(ours["sigs"]) != _signatures(states["sigs"]):
             return None
         content = identity.known_digest(live.py_func)  # with its globals, its closure and its defaults
         if content is None or content != identity.known_digest(py_func):
@@ -137,6 +145,10 @@ def _live(cls: Any, uuid: Any, py_func: Any, targetoptions: Any) -> Any:
         return live
     except Exception:
         return None
+
+
+def _signatures(sigs: Any) -> list[tuple[Any, ...]]:
+    return [(sig.return_type, *sig.args) for sig in sigs]
 
 
 def _cfuncs(ccallback: Any) -> None:

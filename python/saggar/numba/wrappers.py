@@ -76,7 +76,7 @@ def lookup(request: recipe.WrapperRequest, target_context: Any) -> tuple[Any, An
     found, reason, detail = _find(cache, request, codegen)
     if found is not None:
         return found, None
-    claim = cache.claim(request.key)
+    claim = frames.claim(cache, request.key)
     if claim.outcome == "freed":
         found, reason, detail = _find(cache, request, codegen)
         if found is not None:
