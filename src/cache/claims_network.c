@@ -62,7 +62,7 @@ struct sg_lock_file *sg_claims_network_file(struct sg_lock_file **files, pthread
         return NULL;
     j->files = files;
     j->mutex = mutex;
-    if (sg_store_job(store, &j->job) != SAGGAR_OK)
+    if (sg_store_claim_job(store, &j->job) != SAGGAR_OK)
         return NULL;
     struct sg_lock_file *file = j->file;
     drop(&j->job);
@@ -78,7 +78,7 @@ static void run_try(struct sg_job *job) {
 
 static enum sg_lock_result try_once(struct sg_tier *store, int fd, uint64_t offset) {
     struct lock_job *j = new_job(store, run_try, fd, offset);
-    if (j == NULL || sg_store_job(store, &j->job) != SAGGAR_OK)
+    if (j == NULL || sg_store_claim_job(store, &j->job) != SAGGAR_OK)
         return SG_LOCK_DEADLOCK; /* of no use to wait */
     enum sg_lock_result result = j->result;
     j->taken = true;
@@ -113,6 +113,6 @@ void sg_claims_network_unlock(struct sg_tier *store, int fd, uint64_t offset, bo
     if (j == NULL)
         return;
     j->last = last;
-    if (sg_store_job(store, &j->job) == SAGGAR_OK)
+    if (sg_store_claim_job(store, &j->job) == SAGGAR_OK)
         drop(&j->job);
 }

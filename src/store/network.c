@@ -73,8 +73,13 @@ static int run_job(struct network_job *j, uint64_t more) {
     return sg_job_run(&j->job, &j->store->watch, PATIENCE_MS + more);
 }
 
-int sg_store_job(struct sg_tier *tier, struct sg_job *job) {
-    return sg_job_run(job, &((struct sg_store *)tier)->watch, PATIENCE_MS);
+int sg_store_claim_job(struct sg_tier *tier, struct sg_job *job) {
+    struct sg_store *store = (struct sg_store *)tier;
+    if (sg_watch_is_stuck(&store->watch)) {
+        job->drop(job);
+        return SAGGAR_ETIMEOUT;
+    }
+    return sg_job_run(job, &store->locks, PATIENCE_MS);
 }
 
 /* ---- Finding ---- */

@@ -37,8 +37,9 @@ int sg_store_error(const struct sg_tier *tier);
 bool sg_store_is_network(const struct sg_tier *tier);
 /** One more opener: each closes it once. */
 void sg_store_ref(struct sg_tier *tier);
-/** Runs a job on the store's file system; base/deadline.h. Takes the job over unless OK. */
-int sg_store_job(struct sg_tier *tier, struct sg_job *job);
+/** Runs a job of the claims on the store's file system; base/deadline.h. Takes the job over unless OK. Where
+ * locks hang and nothing else does, finding and publishing go on. */
+int sg_store_claim_job(struct sg_tier *tier, struct sg_job *job);
 /** What was there when it was opened: false if nothing. */
 bool sg_store_place(const struct sg_tier *tier, uint64_t *dev, uint64_t *ino);
 
@@ -102,9 +103,9 @@ struct sg_store {
     int error;                     /**< why it is not active */
     _Atomic uint64_t paused_until; /**< CLOCK_MONOTONIC ns; no publish before that */
     _Atomic int paused_error;
-    bool network;          /**< on a network file system */
-    struct sg_watch watch; /**< its calls that have not come back */
-    bool exists;           /**< the directory was there, this one */
+    bool network;                 /**< on a network file system */
+    struct sg_watch watch, locks; /**< its calls that have not come back; those of claims apart */
+    bool exists;                  /**< the directory was there, this one */
     uint64_t dev, ino;
 };
 

@@ -12,6 +12,8 @@ from lab import EXPORT, VERSIONS, Client, Server, Worker, Wrong, sh
 
 CHECKS: dict[str, "callable"] = {}
 FLEET, KEYS, WORK_MS = 8, 10, 300
+BOUND = 8  # seconds: the library waits five, and this machine is slow
+SERVER: list[Server] = []
 
 
 def check(function):
@@ -121,10 +123,174 @@ def killed(b: Bench) -> str:
     return f"taken over after {taken[0]:.2f} s on the same client, {taken[1]:.2f} s on the other"
 
 
+@check
+def trees(b: Bench) -> str:
+    """Directory trees: built once among both clients, each has it on its own disk; a killed builder is followed."""
+    seconds, sums = run_fleet(b, "trees")
+    if sums["wrong"] or sums["unstored"] or not KEYS <= sums["built"] <= 1.1 * KEYS:
+        raise Wrong(f"{2 * FLEET} processes, {KEYS} trees: {sums}")
+    first, second = b.worker(0), b.worker(1)
+    first.tell("tree 510 60000")
+    time.sleep(2)
+    second.tell("tree 510 0")
+    time.sleep(2)
+    start = time.monotonic()
+    first.kill()
+    _, words = second.answer()
+    taken = at_most(time.monotonic() - start, 5, "taken over")
+    if not words.startswith("built /") or "/mnt/" in words:
+        raise Wrong(f"the heir: {words}")
+    return f"{2 * FLEET} processes, {KEYS} trees: {sums['built']} built, {seconds:.1f} s; taken over by the other client after {taken:.2f} s"
+
+
+@check
+def deleted(b: Bench) -> str:
+    """The other client deletes what is in use: who has it goes on, who looks misses, and it can be published again."""
+    one, two, three = b.worker(0), b.worker(1), b.worker(0)
+    two.expect("publish 1", "ok")
+    one.expect("hold 1", "hit")
+    if not two.ask("tree 2 0")[1].startswith("built"):
+        raise Wrong("no tree")
+    if not one.ask("tree 2 0")[1].startswith("found"):
+        raise Wrong("the tree is not seen")
+    b.clients[1].sh(f"rm -rf {b.store}")
+    b.clients[0].sh("echo 3 > /proc/sys/vm/drop_caches")
+    one.expect("use", "right")
+    one.expect("look", "right")
+    gone = until(three, "find 1", "miss absent", 40)
+    three.expect("publish 1", "ok")
+    again = at_most(until(two, "find 1", "hit", 40), 1, "published again")
+    if one.ask("find 1")[1] != "hit":
+        raise Wrong("not found again")
+    # Deleted again and again while both read: never wrong bytes.
+    end = time.monotonic() + 6
+    counts = {"hit": 0, "miss": 0}
+    while time.monotonic() < end:
+        one.tell("find 1")
+        three.tell("want 1 0")
+        two.expect("publish 1", "ok")
+        for answer in (one.answer()[1], three.answer()[1]):
+            word = {"found": "hit", "built": "miss"}.get(answer.split()[0], answer.split()[0])
+            if word not in counts or answer in ("miss corrupt", "built unstored"):
+                raise Wrong(f"a reader beside a deletion: {answer}")
+            counts[word] += 1
+        b.clients[1].sh(f"rm -f {b.store}/v1/*/*.0")
+    return f"missed after {gone:.2f} s, again after {again:.2f} s; {counts['hit']} hits and {counts['miss']} misses beside deletions"
+
+
+@check
+def corrupt(b: Bench) -> str:
+    """An entry that was overwritten or replaced by the other client is a miss, and the next publish puts it right."""
+    one, two = b.worker(0), b.worker(1)
+    figures = []
+    for key, harm in ((1, "printf xxxx | dd of=$f bs=1 seek=9000 conv=notrunc status=none"), (2, "truncate -s 5000 $f"),
+                      (3, "cp $f $f.new; printf xxxx | dd of=$f.new bs=1 seek=9000 conv=notrunc status=none; mv $f.new $f"), (4, ": > $f")):
+        one.expect(f"publish {key}", "ok")
+        two.expect(f"find {key}", "hit")
+        one.expect(f"hold {key}", "hit")
+        b.clients[1].sh(f"f=$(ls -t {b.store}/v1/*/*.0 | head -1); {harm}")
+        one.expect("use", "right")
+        start = time.monotonic()
+        while True:  # the client may show its own copy for a while: that is the right one
+            _, words = one.ask(f"find {key}")
+            if words != "hit":
+                break
+            if time.monotonic() - start > 70:
+                raise Wrong(f"harm {key} is never seen")
+            time.sleep(0.2)
+        if words not in ("miss corrupt", "miss absent"):
+            raise Wrong(f"harm {key}: {words}")
+        figures.append(time.monotonic() - start)
+        one.expect(f"publish {key}", "ok")
+        at_most(until(two, f"find {key}", "hit", 40), 1, "put right")
+    return f"a miss {', '.join(f'{seconds:.1f}' for seconds in figures)} s after the harm (until then the client's own good copy)"
+
+
+@check
+def silent(b: Bench) -> str:
+    """The server stops answering: a bounded wait, then misses at once; when it is back all is as it was."""
+    one, two = b.worker(0), b.worker(1)
+    for key in (1, 2):
+        two.expect(f"publish {key}", "ok")
+    one.expect("find 1", "hit")
+    owner, waiter = b.worker(0), b.worker(1)
+    owner.expect("claim 7 0", "owned")
+    waiter.tell("want 7 0")
+    time.sleep(1)
+    b.clients[0].sh("echo 3 > /proc/sys/vm/drop_caches")
+    SERVER[0].silence()
+    try:
+        start = time.monotonic()
+        first = at_most(one.expect("find 2", "miss io", 60), BOUND, "the first miss")
+        then = at_most(one.expect("find 1", "miss io", 60), 0.5, "the next miss")
+        compiled = at_most(one.ask("want 3 0", 60)[0], 1, "compiled without the store")
+        tree = one.ask("tree 4 0", 60)
+        if not tree[1].startswith("built"):
+            raise Wrong(f"a tree without the store: {tree}")
+        at_most(tree[0], 2, "a tree without the store")
+        stored = two.ask("publish 5", 60)
+        if stored[1] != "ETIMEOUT":
+            raise Wrong(f"published on a silent server: {stored}")
+        at_most(stored[0], BOUND, "a publish")
+        waited, words = waiter.answer(60)
+        if words != "built unstored":
+            raise Wrong(f"whoever waits for a claim: {words}")
+        at_most(owner.ask("release", 60)[0], BOUND, "a release")
+        started = Worker(b.clients[0], b.store, wait=False)
+        b.workers.append(started)
+        opened = at_most(started.answer(60)[0], BOUND, "a start")
+        started.expect("find 1", "miss io")
+        ended = at_most(started.end(60), BOUND, "an end")
+        ended = max(ended, at_most(owner.end(60), 2 * BOUND, "the end of an owner"), at_most(waiter.end(60), 2 * BOUND, "the end of a waiter"))
+        time.sleep(max(0.0, 25 - (time.monotonic() - start)))
+    finally:
+        SERVER[0].speak()
+    back = until(one, "find 2", "hit", 150)
+    if one.ask("find 1")[1] != "hit":
+        raise Wrong("not as before")
+    one.expect("publish 6", "ok")
+    at_most(until(two, "find 6", "hit", 150), 150, "the other client is back")
+    b.worker(1).expect("want 7 0", "built", 150)
+    left = sh(f"find {b.there} -name '*.0' | wc -l").strip()
+    return (f"miss after {first:.1f} s, then {then:.2f} s; compiled {compiled:.2f} s, publish {stored[0]:.1f} s, wait for a claim {waited:.1f} s, "
+            f"start {opened:.1f} s, end {ended:.1f} s; back {back:.1f} s after the server; {left} entries")
+
+
+@check
+def no_locks(b: Bench) -> str:
+    """Locks that hold on one client only (nolock), or none at all (ENOLCK): keys may be compiled twice, the results are right."""
+    options = VERSIONS[b.version]
+    built = []
+    for mount in ["nolock", "enolck"] if b.version == "v3" else ["local"]:
+        extra = {"nolock": "nolock", "enolck": "", "local": "local_lock=all,nosharecache"}[mount]
+        for client in b.clients:
+            client.mount(f"{b.version}-{mount}", f"{options},{extra or 'nosharecache'}")
+        if mount == "enolck":  # without a status daemon the kernel refuses every lock
+            for client in b.clients:
+                client.sh("pkill -x rpc.statd; umount /run/rpc_pipefs 2>/dev/null; true")
+        store = f"/mnt/{b.version}-{mount}/{b.path}-{mount}"
+        fleet = [Worker(b.clients[i % 2], store) for i in range(4)]
+        b.workers += fleet
+        for worker in fleet:
+            worker.tell(f"fleet 300 4 {WORK_MS}")
+        sums = totals([worker.answer()[1] for worker in fleet])
+        print(f"# {mount} {sums}", flush=True)
+        if sums["wrong"] or sums["unstored"] or not 4 <= sums["built"] <= 16:
+            raise Wrong(f"{mount}: {sums}")
+        for worker in fleet:
+            at_most(worker.expect("want 301 0", "found"), 2, "a later look")
+        if mount == "enolck":
+            for client in b.clients:
+                client.sh("rpc.statd --no-notify")
+        built.append(f"{mount}: {sums['built']} compiled for 4 keys by 4 processes")
+    return "; ".join(built)
+
+
 def main() -> int:
     wanted = sys.argv[1:] or list(CHECKS)
     start = time.monotonic()
     server = Server()
+    SERVER.append(server)
     clients = [Client(1), Client(2)]
     print(f"ROW setup both {time.monotonic() - start:.1f} s", flush=True)
     red = 0

@@ -108,18 +108,20 @@ static int publish(int k) {
     return err;
 }
 
-static bool is_right(saggar_entry *entry, int k) {
+/* 1: the right bytes, -1: others, 0: none, because they are known to be damaged. */
+static int judge(saggar_entry *entry, int k) {
     uint8_t code[SIZE];
     saggar_view view;
     make_bytes(k, code);
-    if (saggar_entry_part(entry, "object", &view) != SAGGAR_OK)
-        return false;
+    int err = saggar_entry_part(entry, "object", &view);
+    if (err != SAGGAR_OK)
+        return err == SAGGAR_ECORRUPT ? 0 : -1;
     bool right = view.size == SIZE && memcmp(view.data, code, SIZE) == 0;
     saggar_view_release(&view);
-    return right;
+    return right ? 1 : -1;
 }
 
-/* 1: found, 0: missed, -1: wrong bytes. */
+/* As judge(); 0 too if nothing is found. */
 static int find(int k, saggar_entry **keep, saggar_reason *reason) {
     uint8_t key[32];
     saggar_entry *entry;
@@ -127,8 +129,10 @@ static int find(int k, saggar_entry **keep, saggar_reason *reason) {
     must(saggar_cache_find(cache, key, NULL, &entry, reason, NULL));
     if (entry == NULL)
         return 0;
-    int right = is_right(entry, k) ? 1 : -1;
-    if (keep != NULL)
+    int right = judge(entry, k);
+    if (right == 0)
+        *reason = SAGGAR_REASON_CORRUPT;
+    if (keep != NULL && right > 0)
         *keep = entry;
     else
         saggar_entry_release(entry);
@@ -247,7 +251,8 @@ static void fleet(double start, int from, int n, int ms, bool trees) {
         else
             want(k, ms, &c);
     }
-    snprintf(text, sizeof text, "built %d wrong %d none %d unstored %d", c.built, c.wrong, c.none, c.unstored);
+    snprintf(text, sizeof text, "built %d wrong %d none %d unstored %d", c.built, c.wrong, c.none,
+             c.unstored);
     answer(start, text, "");
 }
 
@@ -284,7 +289,7 @@ static bool obey(const char *line) {
     } else if (strcmp(word, "hold") == 0) {
         do_find(start, held_key = a, &held);
     } else if (strcmp(word, "use") == 0) {
-        answer(start, held != NULL && is_right(held, held_key) ? "right" : "WRONG", "");
+        answer(start, held != NULL && judge(held, held_key) > 0 ? "right" : "WRONG", "");
     } else if (strcmp(word, "publish") == 0) {
         int err = publish(a);
         answer(start, err == SAGGAR_OK ? "ok" : saggar_errname(err), "");
