@@ -35,6 +35,15 @@ class Server:
         Path("/etc/exports").write_text(f"{EXPORT} *(rw,sync,no_subtree_check,no_root_squash,insecure,fsid=0)\n")
         sh("rpcbind; exportfs -ra; rpc.statd; rpc.nfsd -G 10 -L 10 8; rpc.mountd")
 
+    def status_daemons(self, clients: list[Client], run: bool) -> None:
+        """Without them the kernel refuses, or keeps, every lock of version 3 from a machine that had none before."""
+        if not run:
+            sh("pkill -x rpc.statd; sleep 1")  # all three: networks are apart here, processes are not
+            return
+        sh("rpc.statd --no-notify")
+        for client in clients:
+            client.sh("rpc.statd --no-notify")
+
     def silence(self) -> None:
         sh("iptables -I INPUT -i veth+ -j DROP; iptables -I OUTPUT -o veth+ -j DROP")
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "../cache/make.h"
+#include "base/file.h"
 #include "cache/cache.h"
 #include "store/store.h"
 
