@@ -110,6 +110,10 @@ class Worker:
         seconds, _, words = line.decode().partition(" ")
         return float(seconds), words
 
+    def must_wait(self, what: str) -> None:
+        if self.rest or select.select([self.process.stdout], [], [], 0)[0]:
+            raise Wrong(f"{self.client.name}: {what} was not waited for")
+
     def ask(self, command: str, patience: float = PATIENCE) -> tuple[float, str]:
         self.tell(command)
         return self.answer(patience)
