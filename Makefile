@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: all demo test test-slow test-catalogue test-julia soak test-c test-container test-apps bench clean install
+.PHONY: all demo test test-slow test-catalogue test-julia soak test-c test-container test-nfs test-apps bench clean install
 
 all: build/meson/build.ninja
 	ninja -C build/meson
@@ -50,6 +50,11 @@ test-c:
 test-container:
 	./scripts/packages.sh container
 	$(PYTHON) tests/container/run.py
+
+# An NFS server and two clients in an emulated machine (needs root and qemu; the first run assembles the machine).
+test-nfs:
+	./scripts/packages.sh nfs
+	$(PYTHON) tests/nfs/run.py $(CHECKS)
 
 # Real applications, from the folder APPS.
 APPS ?= ../shared/fixtures/apps

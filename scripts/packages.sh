@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that the Debian packages for a purpose are there: packages.sh build|test|container
+# Makes sure that the Debian packages for a purpose are there: packages.sh build|test|container|nfs
 # Installs what is missing with apt when it may (root), else says in one line which command would.
 set -eu
 
@@ -8,8 +8,10 @@ build) want="gcc libc6-dev pkg-config libssl-dev libxxhash-dev libzstd-dev g++ l
 test) want="ccache gcc libc6-dev pkg-config libssl-dev libxxhash-dev libzstd-dev g++ libtoml11-dev nlohmann-json3-dev python3-venv clang libclang-rt-14-dev meson ninja-build
     libcmocka-dev strace scdoc qemu-user zstd util-linux faketime" ;;
 container) want="buildah skopeo debootstrap" ;;
+nfs) want="gcc libc6-dev pkg-config libssl-dev libxxhash-dev libzstd-dev g++ libtoml11-dev nlohmann-json3-dev meson ninja-build
+    qemu-system-x86 linux-image-amd64 mmdebstrap busybox-static e2fsprogs cpio kmod" ;;
 *)
-    echo "packages.sh: unknown purpose '$1'; one of build, test, container" >&2
+    echo "packages.sh: unknown purpose '$1'; one of build, test, container, nfs" >&2
     exit 2
     ;;
 esac

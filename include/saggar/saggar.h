@@ -30,7 +30,8 @@
  *  - Threads: a saggar_cache may be used by many threads at once. A recipe, encoder, draft, entry or view belongs to one
  *    thread at a time.
  *  - fork: every handle may be used in the child. Claims are not inherited: a claim handle in the child is inert.
- *    The library starts no threads that outlive a call, installs no signal handlers and never prints.
+ *    The library installs no signal handlers, never prints, and starts no threads that outlive a call, with one
+ *    exception: a call to a network file system whose server does not answer stays behind when its time is over.
  *  - Names and lengths: text is UTF-8, `size_t` counts bytes. All limits are those of docs/FORMAT.md.
  */
 #ifndef SAGGAR_H
@@ -430,9 +431,10 @@ int saggar_cache_publish(saggar_cache *cache, saggar_draft *draft, uint8_t ident
  * links that stay inside. No times, owners, other bits of the mode or paths outside are kept; the same tree packs to the
  * same bytes. A finished tree lies read-only under a name taken from its content, in a directory that only this user (or
  * root) may write to. SAGGAR_TREES, if it is set, is the only one; else, each where the one before cannot be used:
- *   a store that is written to:  v1/trees in it, then $XDG_RUNTIME_DIR/saggar/trees; the other way round if the store is
- *                                on a network file system;
+ *   a store that is written to:  v1/trees in it, then $XDG_RUNTIME_DIR/saggar/trees;
  *   no store, or only read:      $XDG_RUNTIME_DIR/saggar/trees, then saggar-trees in $XDG_CACHE_HOME or ~/.cache.
+ * What of these lies on a network file system is left out, since files that run from there can be taken away by another
+ * machine: then saggar-trees-<uid> in TMPDIR or /tmp comes last.
  * At last it is a private directory below TMPDIR (/tmp, /var/tmp, /dev/shm) that goes when the handle is released.
  * Before a finished tree is given out, each file in it is compared with the entry; a tree that was changed is replaced.
  */

@@ -63,6 +63,13 @@ int sg_temp_open(int dirfd, const char *prefix, char name[SG_TEMP_NAME_MAX], int
  * (the call failed): true. */
 bool sg_fs_is_network(int fd);
 
+/*
+ * Whether an absolute path leads to such a file system, or would if it were there; links are followed. Asks
+ * the table of mounts and nothing that lies on a network file system, so it always comes back. False where
+ * there is no table.
+ */
+bool sg_path_is_network(const char *path);
+
 /* Nanoseconds of CLOCK_REALTIME or CLOCK_MONOTONIC (any clock id); 0 where there is no such clock. */
 uint64_t sg_now_ns(clockid_t clock);
 

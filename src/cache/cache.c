@@ -145,25 +145,38 @@ static void fault(void *context, saggar_reason reason, const char *detail) {
     record_fault(f->lookup->cache, reason, f->key, detail);
 }
 
-/* The best usable candidate of one tier, still held; false: none. */
-static bool find_in(struct sg_lookup *lookup, struct sg_tier *tier, const uint8_t *key,
-                    struct sg_candidate *out) {
+/* The best usable candidate of one tier, still held; false: none. `*n`: how many candidates there were. */
+static bool find_once(struct sg_lookup *lookup, struct sg_tier *tier, const uint8_t *key, unsigned *n,
+                      struct sg_candidate *out) {
     struct sg_candidate candidates[SAGGAR_MAX_SLOTS];
     struct finding finding = {lookup, key};
-    unsigned n = 0;
-    int err = tier->ops->find(tier, key, candidates, &n, fault, &finding);
+    *n = 0;
+    int err = tier->ops->find(tier, key, candidates, n, fault, &finding);
     if (err != SAGGAR_OK) {
-        sg_verdict_add(&lookup->verdict, SAGGAR_REASON_IO, tier->path);
+        char detail[SAGGAR_DETAIL_SIZE];
+        snprintf(detail, sizeof detail, "%.160s: %s", tier->path,
+                 err == SAGGAR_ETIMEOUT ? "the file system does not answer" : saggar_strerror(err));
+        sg_verdict_add(&lookup->verdict, SAGGAR_REASON_IO, detail);
         return false;
     }
-    int best = n == 0 ? -1 : sg_select(lookup, candidates, n);
-    for (unsigned i = 0; i < n; i++) {
+    int best = *n == 0 ? -1 : sg_select(lookup, candidates, *n);
+    for (unsigned i = 0; i < *n; i++) {
         if ((int)i == best)
             *out = candidates[i];
         else
             tier->ops->release(&candidates[i]);
     }
     return best >= 0;
+}
+
+static bool find_in(struct sg_lookup *lookup, struct sg_tier *tier, const uint8_t *key,
+                    struct sg_candidate *out) {
+    unsigned n, again;
+    if (find_once(lookup, tier, key, &n, out))
+        return true;
+    /* Another host's variant may be there, and one for this host published behind it just now. */
+    return n > 0 && tier->ops->renew != NULL && tier->ops->renew(tier, key) &&
+           find_once(lookup, tier, key, &again, out);
 }
 
 /* Where nothing can be searched, that is the reason. */

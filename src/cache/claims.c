@@ -16,8 +16,9 @@
 #include "base/file.h"
 #include "cache/cache.h"
 #include "cache/lockfile.h"
+#include "store/store.h"
 
-enum { MAX_CHAIN = 64 };
+enum { MAX_CHAIN = 64, OPENINGS = 4 };
 
 /* An offset that a thread of this process holds, or is about to. */
 struct sg_held {
@@ -35,18 +36,20 @@ struct waiter {
 };
 
 struct saggar_claim {
+    struct sg_tier *store;     /* held, if there is one */
     struct sg_lock_file *file; /* NULL: no claim */
     unsigned generation;
     struct sg_held held;
 };
 
 static struct {
+    pthread_mutex_t opening; /* who opens a lock file; taken before the mutex */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct sg_lock_file *files;
     struct waiter *waiters;
     unsigned generation; /* counts forks: a claim of another generation is another process's */
-} claims = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} claims = {.opening = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -59,21 +62,26 @@ static void init_condition(void) {
 }
 
 static void before_fork(void) {
+    pthread_mutex_lock(&claims.opening);
     pthread_mutex_lock(&claims.mutex);
 }
 
 static void after_fork_parent(void) {
     pthread_mutex_unlock(&claims.mutex);
+    pthread_mutex_unlock(&claims.opening);
 }
 
 /* The descriptors stay in use: the locks of the parent are not the child's, whoever closes what. */
 static void after_fork_child(void) {
-    for (struct sg_lock_file *f = claims.files; f != NULL; f = f->next)
+    for (struct sg_lock_file *f = claims.files; f != NULL; f = f->next) {
         f->held = NULL;
+        f->closing = false;
+    }
     claims.waiters = NULL;
     claims.generation++;
     init_condition();
     pthread_mutex_unlock(&claims.mutex);
+    pthread_mutex_unlock(&claims.opening);
 }
 
 static void init(void) {
@@ -110,7 +118,7 @@ static bool waits_for_us(const struct sg_lock_file *file, uint64_t offset) {
 /* Waits, with the mutex held, until the place is free. False: deadline, or it would never be. */
 static bool wait_for_threads(struct sg_lock_file *file, uint64_t offset, uint64_t deadline, bool *waited) {
     const struct timespec until = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
-    while (find_held(file, offset) != NULL) {
+    while (find_held(file, offset) != NULL || file->closing) {
         if (waits_for_us(file, offset))
             return false;
         struct waiter self = {claims.waiters, pthread_self(), file, offset};
@@ -121,7 +129,7 @@ static bool wait_for_threads(struct sg_lock_file *file, uint64_t offset, uint64_
             place = &(*place)->next;
         *place = self.next;
         *waited = true;
-        if (err != 0 && find_held(file, offset) != NULL)
+        if (err != 0 && (find_held(file, offset) != NULL || file->closing))
             return false;
     }
     return true;
@@ -144,8 +152,22 @@ static void leave(struct saggar_claim *claim) {
     pthread_cond_broadcast(&claims.changed);
 }
 
+/* ---- Among processes ---- */
+
+static struct sg_lock_file *get_file(struct sg_tier *store) {
+    if (sg_store_is_network(store))
+        return sg_claims_network_file(&claims.files, &claims.mutex, store);
+    pthread_mutex_lock(&claims.opening);
+    struct sg_lock_file *file = sg_lock_file_get(&claims.files, &claims.mutex, store);
+    pthread_mutex_unlock(&claims.opening);
+    return file;
+}
+
 /* With the place in the table taken: the lock among processes. */
-static enum sg_lock_result lock(int fd, uint64_t offset, uint64_t deadline, bool *waited) {
+static enum sg_lock_result lock(struct sg_tier *store, int fd, uint64_t offset, uint64_t deadline,
+                                bool *waited) {
+    if (sg_store_is_network(store))
+        return sg_claims_network_lock(store, fd, offset, deadline, waited);
     enum sg_lock_result result = sg_lock_try(fd, offset);
     if (result != SG_LOCK_TAKEN || sg_now_ns(CLOCK_MONOTONIC) >= deadline)
         return result;
@@ -153,20 +175,32 @@ static enum sg_lock_result lock(int fd, uint64_t offset, uint64_t deadline, bool
     return sg_lock_wait(fd, offset, deadline);
 }
 
-static saggar_claim_outcome acquire(struct saggar_claim *claim, struct sg_tier *store, uint64_t offset,
-                                    uint64_t deadline) {
-    bool waited = false;
-    pthread_mutex_lock(&claims.mutex);
-    struct sg_lock_file *file = sg_lock_file_get(&claims.files, store);
-    if (file == NULL || !wait_for_threads(file, offset, deadline, &waited)) {
+/* The lock file with the claim in its table. NULL: none, or the place in it is not free in time. */
+static struct sg_lock_file *take_place(struct saggar_claim *claim, uint64_t offset, uint64_t deadline,
+                                       bool *waited) {
+    for (int i = 0; i < OPENINGS; i++) { /* somebody may close it just when we have it */
+        struct sg_lock_file *file = get_file(claim->store);
+        if (file == NULL)
+            return NULL;
+        pthread_mutex_lock(&claims.mutex);
+        bool is_free = wait_for_threads(file, offset, deadline, waited), is_open = file->fd >= 0;
+        if (is_free && is_open)
+            enter(claim, file, offset);
         pthread_mutex_unlock(&claims.mutex);
-        return SAGGAR_CLAIM_NONE;
+        if (!is_free || is_open)
+            return is_free ? file : NULL;
     }
-    enter(claim, file, offset);
-    int fd = file->fd;
-    pthread_mutex_unlock(&claims.mutex);
+    return NULL;
+}
 
-    enum sg_lock_result result = lock(fd, offset, deadline, &waited);
+static saggar_claim_outcome acquire(struct saggar_claim *claim, uint64_t offset, uint64_t deadline) {
+    bool waited = false;
+    struct sg_lock_file *file = take_place(claim, offset, deadline, &waited);
+    if (file == NULL)
+        return SAGGAR_CLAIM_NONE;
+    int fd = file->fd; /* stays open while we stand in the table */
+
+    enum sg_lock_result result = lock(claim->store, fd, offset, deadline, &waited);
     if (result == SG_LOCK_TAKEN || result == SG_LOCK_DEADLOCK) {
         pthread_mutex_lock(&claims.mutex);
         leave(claim);
@@ -174,6 +208,23 @@ static saggar_claim_outcome acquire(struct saggar_claim *claim, struct sg_tier *
         return SAGGAR_CLAIM_NONE;
     }
     return waited ? SAGGAR_CLAIM_FREED : SAGGAR_CLAIM_OWNED; /* without locks: among our threads only */
+}
+
+/* With the mutex held, which is let go while the server is asked. The descriptor goes with the last claim:
+ * the end of a process waits for a server that does not answer if there is a file to be closed there. */
+static void drop_on_network(struct saggar_claim *claim) {
+    struct sg_lock_file *file = claim->file;
+    bool last = file->held == &claim->held && claim->held.next == NULL && !file->closing;
+    int fd = file->fd;
+    if (last) {
+        file->closing = true;
+        file->fd = -1;
+    }
+    pthread_mutex_unlock(&claims.mutex);
+    sg_claims_network_unlock(claim->store, fd, claim->held.offset, last);
+    pthread_mutex_lock(&claims.mutex);
+    if (last)
+        file->closing = false;
 }
 
 static void no_fault(void *context, saggar_reason reason, const char *detail) {
@@ -213,6 +264,8 @@ int saggar_cache_claim(saggar_cache *cache, const uint8_t key[SAGGAR_KEY_SIZE], 
     struct sg_tier *store = cache->stack.store;
     if (store == NULL || cache->read_only)
         return SAGGAR_OK;
+    sg_store_ref(store);
+    claim->store = store;
     uint64_t wait = (uint64_t)(wait_ms >= 0 ? wait_ms : cache->wait_ms), deadline;
     if (__builtin_mul_overflow(wait, UINT64_C(1000000), &deadline) ||
         __builtin_add_overflow(deadline, sg_now_ns(CLOCK_MONOTONIC), &deadline) || deadline > INT64_MAX)
@@ -220,7 +273,7 @@ int saggar_cache_claim(saggar_cache *cache, const uint8_t key[SAGGAR_KEY_SIZE], 
     int before;
     pthread_once(&once, init);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    *outcome = acquire(claim, store, offset_of(key), deadline);
+    *outcome = acquire(claim, offset_of(key), deadline);
     pthread_setcancelstate(before, &before);
     if (*outcome == SAGGAR_CLAIM_OWNED && is_published(store, key))
         *outcome = SAGGAR_CLAIM_FREED;
@@ -232,9 +285,14 @@ void saggar_claim_release(saggar_claim *claim) {
         return;
     pthread_mutex_lock(&claims.mutex);
     if (claim->file != NULL && claim->generation == claims.generation) {
-        sg_lock_drop(claim->file, claim->held.offset);
+        if (sg_store_is_network(claim->store))
+            drop_on_network(claim);
+        else
+            sg_lock_drop(claim->file, claim->held.offset);
         leave(claim);
     }
     pthread_mutex_unlock(&claims.mutex);
+    if (claim->store != NULL)
+        claim->store->ops->close(claim->store);
     free(claim);
 }

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,9 +28,11 @@
 
 enum { STACK = 256 * 1024, POLL_NS = 10 * 1000 * 1000, PATH_SIZE = 4096 };
 
+/* From what is known of the file: no file system is asked. */
 static bool still_open(const struct sg_lock_file *f) {
-    struct stat st;
-    return f->fd >= 0 && fstat(f->fd, &st) == 0 && st.st_ino == f->ino && st.st_dev == f->dev;
+    struct statx st;
+    return f->fd >= 0 && statx(f->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+           st.stx_ino == f->ino && makedev(st.stx_dev_major, st.stx_dev_minor) == f->dev;
 }
 
 static struct sg_lock_file *find(struct sg_lock_file *files, const struct stat *st) {
@@ -65,19 +68,10 @@ static void close_replaced(struct sg_lock_file *files, const char *path) {
     }
 }
 
-struct sg_lock_file *sg_lock_file_get(struct sg_lock_file **files, struct sg_tier *store) {
-    char path[PATH_SIZE];
-    struct stat st;
-    if (snprintf(path, sizeof path, "%s/v1/claims", store->path) >= (int)sizeof path)
-        return NULL;
-    struct sg_lock_file *f = stat(path, &st) == 0 ? find(*files, &st) : NULL;
-    if (f != NULL && still_open(f))
-        return f;
-    close_replaced(*files, path);
-    int fd = open_file(store, path, &st);
-    if (fd < 0)
-        return NULL;
-    f = find(*files, &st);
+/* Takes over the descriptor of the file that `st` describes. NULL: out of memory, and it is closed. */
+static struct sg_lock_file *add_file(struct sg_lock_file **files, const char *path, int fd,
+                                     const struct stat *st) {
+    struct sg_lock_file *f = find(*files, st);
     if (f == NULL) {
         f = calloc(1, sizeof *f);
         if (f == NULL || (f->path = strdup(path)) == NULL) {
@@ -85,14 +79,41 @@ struct sg_lock_file *sg_lock_file_get(struct sg_lock_file **files, struct sg_tie
             close(fd);
             return NULL;
         }
-        f->dev = st.st_dev;
-        f->ino = st.st_ino;
+        f->dev = st->st_dev;
+        f->ino = st->st_ino;
         f->fd = -1;
         f->next = *files;
         *files = f;
     }
-    if (!still_open(f)) /* else it came back between two calls: two descriptors, and neither may be closed */
+    if (!still_open(f)) /* else there are two descriptors, and neither may be closed */
         f->fd = fd;
+    return f;
+}
+
+struct sg_lock_file *sg_lock_file_get(struct sg_lock_file **files, pthread_mutex_t *mutex,
+                                      struct sg_tier *store) {
+    char path[PATH_SIZE];
+    struct stat st;
+    struct sg_lock_file *f = NULL;
+    if (snprintf(path, sizeof path, "%s/v1/claims", store->path) >= (int)sizeof path)
+        return NULL;
+    bool there = stat(path, &st) == 0;
+    pthread_mutex_lock(mutex);
+    if (there)
+        f = find(*files, &st);
+    if (f != NULL && !still_open(f))
+        f = NULL;
+    if (f == NULL && !sg_store_is_network(store)) /* there, closing may not come back */
+        close_replaced(*files, path);
+    pthread_mutex_unlock(mutex);
+    if (f != NULL)
+        return f;
+    int fd = open_file(store, path, &st);
+    if (fd < 0)
+        return NULL;
+    pthread_mutex_lock(mutex);
+    f = add_file(files, path, fd, &st);
+    pthread_mutex_unlock(mutex);
     return f;
 }
 
@@ -123,9 +144,13 @@ enum sg_lock_result sg_lock_try(int fd, uint64_t offset) {
     return result_of(lock_call(fd, F_SETLK, F_WRLCK, offset));
 }
 
+void sg_unlock(int fd, uint64_t offset) {
+    lock_call(fd, F_SETLK, F_UNLCK, offset);
+}
+
 void sg_lock_drop(const struct sg_lock_file *file, uint64_t offset) {
     if (still_open(file))
-        lock_call(file->fd, F_SETLK, F_UNLCK, offset);
+        sg_unlock(file->fd, offset);
 }
 
 /* ---- Waiting ---- */
@@ -216,6 +241,6 @@ enum sg_lock_result sg_lock_wait(int fd, uint64_t offset, uint64_t deadline) {
     pthread_cond_destroy(&job.changed);
     if (job.done) /* perhaps after the deadline: so much the better */
         return result_of(job.err);
-    lock_call(fd, F_SETLK, F_UNLCK, offset); /* cancelled, perhaps just when the lock came */
+    sg_unlock(fd, offset); /* cancelled, perhaps just when the lock came */
     return SG_LOCK_TAKEN;
 }

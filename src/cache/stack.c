@@ -39,9 +39,8 @@ static bool known(const struct sg_stack *stack, const struct stat *st) {
     return false;
 }
 
-/* A tier that is only read: an image (`prefix`: where it was found, NULL if it was named) or a further store,
- * whose directory is not made where there is none. */
-static int add_read_only(struct sg_stack *stack, const char *path, const char *prefix, bool image) {
+/* An image; `prefix`: where it was found, NULL if it was named. */
+static int add_image_under(struct sg_stack *stack, const char *path, const char *prefix) {
     struct stat st;
     memset(&st, 0, sizeof st);
     bool exists = stat(path, &st) == 0;
@@ -50,7 +49,7 @@ static int add_read_only(struct sg_stack *stack, const char *path, const char *p
     struct sg_slot *slot = new_slot(stack);
     if (slot == NULL)
         return SAGGAR_ENOMEM;
-    int err = image ? sg_image_open_under(path, prefix, &slot->tier) : sg_store_open(path, true, &slot->tier);
+    int err = sg_image_open_under(path, prefix, &slot->tier);
     if (err != SAGGAR_OK)
         return err;
     slot->kind = slot->tier->ops->kind;
@@ -62,11 +61,31 @@ static int add_read_only(struct sg_stack *stack, const char *path, const char *p
 }
 
 static int add_image(struct sg_stack *stack, const char *path) {
-    return add_read_only(stack, path, NULL, true);
+    return add_image_under(stack, path, NULL);
 }
 
+/* What is asked of a store's directory is asked by the store, which does not wait for ever. */
+static void take_place(struct sg_slot *slot) {
+    slot->exists = sg_store_place(slot->tier, &slot->dev, &slot->ino);
+}
+
+/* A further store is only read: its directory is not made where there is none. */
 static int add_further(struct sg_stack *stack, const char *path) {
-    return add_read_only(stack, path, NULL, false);
+    struct sg_slot *slot = stack->n < MAX_SLOTS ? new_slot(stack) : NULL;
+    if (slot == NULL)
+        return stack->n < MAX_SLOTS ? SAGGAR_ENOMEM : SAGGAR_OK;
+    int err = sg_store_open(path, true, &slot->tier);
+    if (err != SAGGAR_OK)
+        return err;
+    take_place(slot);
+    struct stat st = {.st_dev = slot->dev, .st_ino = slot->ino};
+    if (slot->exists && known(stack, &st)) {
+        slot->tier->ops->close(slot->tier);
+        return SAGGAR_OK;
+    }
+    slot->kind = "store";
+    stack->n++;
+    return SAGGAR_OK;
 }
 
 /* Calls `each` for each member of a colon-separated list. */
@@ -107,7 +126,7 @@ static int add_prefix(struct sg_stack *stack, const char *prefix) {
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         if (err == SAGGAR_OK)
-            err = add_read_only(stack, path, prefix, true);
+            err = add_image_under(stack, path, prefix);
         free(names[i]);
     }
     free(names);
@@ -147,12 +166,8 @@ static int add_store(struct sg_stack *stack, const struct sg_settings *settings,
     if (err != SAGGAR_OK)
         return err;
     stack->n++;
-    struct stat st;
-    if (stat(settings->store, &st) == 0) { /* it is made when something is published */
-        slot->dev = st.st_dev;
-        slot->ino = st.st_ino;
-    }
-    slot->exists = true;
+    take_place(slot);
+    slot->exists = true; /* it is made when something is published */
     if (slot->tier->active)
         stack->store = slot->tier;
     return SAGGAR_OK;

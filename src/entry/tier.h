@@ -32,6 +32,9 @@ struct sg_tier_ops {
     int (*find)(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
                 struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n,
                 void (*fault)(void *context, saggar_reason reason, const char *detail), void *context);
+    /** After a find without a usable candidate: true if what was remembered as not there is looked for anew, so
+     * that another find may tell more. NULL where nothing is remembered. */
+    bool (*renew)(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE]);
     /** One more holder of the candidate's bytes; each is released once. */
     void (*hold)(struct sg_candidate *candidate);
     void (*release)(struct sg_candidate *candidate);

@@ -125,6 +125,7 @@ static int scan(struct collect *c, int at, const char *path, const char *lead) {
         const char *name = d->d_name;
         uint8_t key[32];
         unsigned slot;
+        sg_job_tick();
         bool temp = strncmp(name, SG_STORE_TEMP, strlen(SG_STORE_TEMP)) == 0;
         if (temp && (lead != NULL || sg_temp_is(name, SG_STORE_TEMP)))
             take_litter(c, dirfd(dir), name);
@@ -188,6 +189,7 @@ static void remove_excess(struct collect *c) {
         bool much = left > c->options->max_bytes;
         if (!old && !much)
             break; /* the rest is younger */
+        sg_job_tick();
         if (!remove_file(c, f))
             continue;
         left -= f->size;
@@ -276,6 +278,7 @@ static uint64_t estimate(const struct sg_store *store, unsigned lead) {
     snprintf(path, sizeof path, "%s/v1/%02x", store->root, lead & 0xff);
     DIR *dir = sg_store_opendir(AT_FDCWD, path);
     while (dir != NULL && (d = readdir(dir)) != NULL) {
+        sg_job_tick();
         if (d->d_name[0] != '.' && fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             bytes += (uint64_t)st.st_size;
     }

@@ -1,5 +1,5 @@
 /*
- * The store as a tier: open, find, each, discard. See store.h and docs/FORMAT.md section 4.4.
+ * The store as a tier: find, each, discard. See store.h and docs/FORMAT.md section 4.4.
  *
  * A file is opened without following links and without blocking, read whole into private memory, verified
  * there, and that memory is handed out: what somebody does to the file later changes nothing. `struct held`
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/deadline.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -24,7 +25,7 @@
 
 #define MAX_FILE (((uint64_t)8 << 30) + ((uint64_t)32 << 20)) /* a core and its annex */
 
-enum { REMOVE_TRIES = 4 };
+enum { REMOVE_TRIES = 4, READ_AT_ONCE = 4 << 20 };
 
 struct held {
     _Atomic unsigned refs;
@@ -33,8 +34,6 @@ struct held {
     uint8_t key[SAGGAR_KEY_SIZE];
     unsigned slot;
 };
-
-typedef void fault_fn(void *context, saggar_reason reason, const char *detail);
 
 /* ---- Names
  * ------------------------------------------------------------------------------------------------------- */
@@ -107,7 +106,7 @@ static int read_fd(int fd, struct sg_store_file *out) {
     if (out->data == NULL)
         return SAGGAR_ENOMEM;
     for (size_t got = 0; got < size;) {
-        ssize_t r = read(fd, out->data + got, size - got);
+        ssize_t r = read(fd, out->data + got, size - got < READ_AT_ONCE ? size - got : READ_AT_ONCE);
         if (r < 0 && errno == EINTR)
             continue;
         if (r <= 0) {
@@ -117,6 +116,7 @@ static int read_fd(int fd, struct sg_store_file *out) {
             return err;
         }
         got += (size_t)r;
+        sg_job_tick();
     }
     uint64_t mix[6] = {(uint64_t)st.st_dev,         (uint64_t)st.st_ino,          (uint64_t)st.st_size,
                        (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec, 0};
@@ -157,7 +157,7 @@ int sg_store_read(int dirfd, const char *path, struct sg_store_file *out, bool *
 /* ---- Counting
  * ---------------------------------------------------------------------------------------------------- */
 
-static void unref_store(struct sg_store *store) {
+void sg_store_unref(struct sg_store *store) {
     if (atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) != 1)
         return;
     free(store->root);
@@ -166,17 +166,17 @@ static void unref_store(struct sg_store *store) {
     free(store);
 }
 
-static void store_hold(struct sg_candidate *c) {
+void sg_store_hold(struct sg_candidate *c) {
     struct held *h = c->owner;
     atomic_fetch_add_explicit(&h->refs, 1, memory_order_relaxed);
 }
 
-static void store_release(struct sg_candidate *c) {
+void sg_store_release(struct sg_candidate *c) {
     struct held *h = c->owner;
     c->owner = NULL;
     if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) != 1)
         return;
-    unref_store(h->store);
+    sg_store_unref(h->store);
     free(h->file.data);
     free(h);
 }
@@ -203,7 +203,7 @@ static saggar_reason reason_of(int err) {
     }
 }
 
-static void report(fault_fn *fault, void *context, saggar_reason reason, const char *path, int err) {
+static void report(sg_fault_fn *fault, void *context, saggar_reason reason, const char *path, int err) {
     char detail[SAGGAR_DETAIL_SIZE];
     if (fault == NULL)
         return;
@@ -240,9 +240,8 @@ static bool is_there(const char *path) {
     return lstat(path, &st) == 0;
 }
 
-static int store_find(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
-                      struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n, fault_fn *fault,
-                      void *context) {
+int sg_store_find(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
+                  struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n, sg_fault_fn *fault, void *context) {
     struct sg_store *store = (struct sg_store *)tier;
     char path[SG_STORE_PATH];
     *n = 0;
@@ -337,7 +336,7 @@ bool sg_store_remove(int dirfd, const char *path, dev_t dev, ino_t ino) {
     return false;
 }
 
-static void store_discard(struct sg_candidate *c) {
+void sg_store_discard(struct sg_candidate *c) {
     struct held *h = c->owner;
     char path[SG_STORE_PATH];
     if (h == NULL || h->store->read_only)
@@ -428,7 +427,7 @@ static int each_file(const char *folder, const char *name, each_fn *each, void *
     return result;
 }
 
-static int store_each(struct sg_tier *tier, each_fn *each, void *context) {
+int sg_store_each(struct sg_tier *tier, each_fn *each, void *context) {
     struct sg_store *store = (struct sg_store *)tier;
     int result = 0;
     for (unsigned i = 0; tier->active && result == 0 && i < 256; i++) {
@@ -445,101 +444,4 @@ static int store_each(struct sg_tier *tier, each_fn *each, void *context) {
             result = each(context, err, NULL, NULL, 0, folder);
     }
     return result;
-}
-
-/* ---- Opening
- * ----------------------------------------------------------------------------------------------------- */
-
-static void store_close(struct sg_tier *tier) {
-    unref_store((struct sg_store *)tier);
-}
-
-static const struct sg_tier_ops store_ops = {
-    .kind = "store",
-    .find = store_find,
-    .hold = store_hold,
-    .release = store_release,
-    .publish = sg_store_publish,
-    .each = store_each,
-    .discard = store_discard,
-    .close = store_close,
-};
-
-/* A copy of `path` that does not depend on the working directory and has no slash at its end. "/" becomes "".
- */
-static char *absolute(const char *path) {
-    char here[SG_STORE_PATH], *out;
-    if (path[0] == '/')
-        out = strdup(path);
-    else if (getcwd(here, sizeof here) == NULL || asprintf(&out, "%s/%s", here, path) < 0)
-        return NULL;
-    for (size_t n = out == NULL ? 0 : strlen(out); n > 0 && out[n - 1] == '/'; n--)
-        out[n - 1] = '\0';
-    return out;
-}
-
-/* Whether the store may be used: what is there belongs to somebody trusted, or can be made where only they
- * write. */
-static int look(const struct sg_store *store, char *why, size_t n) {
-    struct sg_trust_verdict verdict;
-    struct stat st;
-    if (store->root_size + SG_STORE_TAIL > SG_STORE_PATH) {
-        snprintf(why, n, "the path is too long");
-        return SAGGAR_ELIMIT;
-    }
-    const char *path = sg_store_root(store);
-    int err = sg_trust_check(path, NULL, &verdict);
-    if (err == SAGGAR_ENOTFOUND && lstat(path, &st) == 0) {
-        if (S_ISLNK(st.st_mode)) {
-            snprintf(why, n, "a link that leads nowhere");
-            return SAGGAR_EINVAL;
-        }
-        err = sg_trust_check(path, NULL, &verdict); /* another process made it just now */
-    }
-    snprintf(why, n, "%s", verdict.reason);
-    if (err == SAGGAR_ENOTFOUND && verdict.trusted)
-        return SAGGAR_OK; /* the first publish makes it */
-    if (err == SAGGAR_OK && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))) {
-        snprintf(why, n, "not a directory");
-        return SAGGAR_EINVAL;
-    }
-    if (err == SAGGAR_OK && verdict.trusted && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0) {
-        err = sg_err_from_errno(errno);
-        snprintf(why, n, "%s", saggar_strerror(err));
-    }
-    return (err == SAGGAR_OK || err == SAGGAR_ENOTFOUND) && !verdict.trusted ? SAGGAR_EUNTRUSTED : err;
-}
-
-int sg_store_error(const struct sg_tier *tier) {
-    return ((const struct sg_store *)tier)->error;
-}
-
-int sg_store_open(const char *path, bool read_only, struct sg_tier **out) {
-    char why[SAGGAR_DETAIL_SIZE] = "";
-    if (path == NULL || path[0] == '\0')
-        return SAGGAR_EINVAL;
-    struct sg_store *store = calloc(1, sizeof *store);
-    if (store == NULL)
-        return SAGGAR_ENOMEM;
-    atomic_init(&store->refs, 1);
-    atomic_init(&store->paused_until, 0);
-    atomic_init(&store->paused_error, SAGGAR_OK);
-    store->tier.ops = &store_ops;
-    store->read_only = read_only;
-    store->root = absolute(path);
-    store->tier.path = strdup(path);
-    if (store->root != NULL) {
-        store->root_size = strlen(store->root);
-        int err = look(store, why, sizeof why);
-        store->error = err;
-        store->tier.trusted = err == SAGGAR_OK;
-        store->tier.active = err == SAGGAR_OK;
-        store->tier.note = strdup(err == SAGGAR_OK ? "" : why[0] != '\0' ? why : saggar_strerror(err));
-    }
-    if (store->root == NULL || store->tier.path == NULL || store->tier.note == NULL) {
-        unref_store(store);
-        return SAGGAR_ENOMEM;
-    }
-    *out = &store->tier;
-    return SAGGAR_OK;
 }

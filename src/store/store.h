@@ -1,9 +1,12 @@
 /*
  * The store: a writable directory of entries, one file each (docs/FORMAT.md section 4.4).
  *
- * reader.c   the tier: open, find, each, discard. A file is read into private memory, and that very memory is
- * handed out. writer.c   publish: temporary file, link to the first free slot. gc.c       size and age
- * bounds, litter.
+ * open.c     may it be used at all?
+ * reader.c   the tier: find, each, discard. A file is read into private memory, and that very memory is
+ *            handed out
+ * writer.c   publish: temporary file, link to the first free slot
+ * network.c  the same with a deadline, for network file systems, and what was not there is looked for anew
+ * gc.c       size and age bounds, litter
  *
  * No descriptor is kept between calls: paths are absolute, so a program may change its directory, close all
  * descriptors or fork. A store may be removed while it is in use: finds miss, and the next publish makes it
@@ -17,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/deadline.h"
 #include "entry/tier.h"
 
 /**
@@ -28,6 +32,16 @@ int sg_store_open(const char *path, bool read_only, struct sg_tier **out);
 
 /** Why the store is not active: what publish answers then. OK if it is. */
 int sg_store_error(const struct sg_tier *tier);
+
+/** True if the store lies on a network file system, so that a call on it may never come back. */
+bool sg_store_is_network(const struct sg_tier *tier);
+/** One more opener: each closes it once. */
+void sg_store_ref(struct sg_tier *tier);
+/** Runs a job of the claims on the store's file system; base/deadline.h. Takes the job over unless OK. Where
+ * locks hang and nothing else does, finding and publishing go on. */
+int sg_store_claim_job(struct sg_tier *tier, struct sg_job *job);
+/** What was there when it was opened: false if nothing. */
+bool sg_store_place(const struct sg_tier *tier, uint64_t *dev, uint64_t *ino);
 
 /** Makes the directory and its v1, as the first publish would: for claims, which come before it. `tier` is a
  * store. */
@@ -89,6 +103,10 @@ struct sg_store {
     int error;                     /**< why it is not active */
     _Atomic uint64_t paused_until; /**< CLOCK_MONOTONIC ns; no publish before that */
     _Atomic int paused_error;
+    bool network;                 /**< on a network file system */
+    struct sg_watch watch, locks; /**< its calls that have not come back; those of claims apart */
+    bool exists;                  /**< the directory was there, this one */
+    uint64_t dev, ino;
 };
 
 /** One store file in private memory. */
@@ -99,6 +117,28 @@ struct sg_store_file {
     ino_t ino;
     uint64_t stamp; /**< mixes inode, size and change time: another file has another stamp */
 };
+
+typedef void sg_fault_fn(void *context, saggar_reason reason, const char *detail);
+
+/* ---- open.c, reader.c: the tier, without a deadline */
+
+int sg_store_look(const struct sg_store *store, char *why, size_t n, struct stat *st);
+int sg_store_find(struct sg_tier *tier, const uint8_t key[SAGGAR_KEY_SIZE],
+                  struct sg_candidate out[SAGGAR_MAX_SLOTS], unsigned *n, sg_fault_fn *fault, void *context);
+int sg_store_each(struct sg_tier *tier,
+                  int (*each)(void *context, int error, const struct sg_entry_view *view,
+                              const uint8_t *annex, size_t annex_size, const char *name),
+                  void *context);
+void sg_store_hold(struct sg_candidate *candidate);
+void sg_store_release(struct sg_candidate *candidate);
+void sg_store_discard(struct sg_candidate *candidate);
+void sg_store_close(struct sg_tier *tier);
+void sg_store_unref(struct sg_store *store);
+
+/* ---- network.c: with one */
+
+extern const struct sg_tier_ops sg_store_network_ops;
+int sg_store_look_network(struct sg_store *store, char *why, size_t n, struct stat *st);
 
 /** The store's directory, for calls: never "". */
 const char *sg_store_root(const struct sg_store *store);

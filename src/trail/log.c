@@ -14,53 +14,57 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "trail/trail.h"
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096, PATIENCE_MS = 5000 };
 
-/* The directory: absolute paths only, as the XDG specification asks. */
-static bool state_dir(char *out, size_t n) {
+/* Where the log is, as the environment had it: a call that comes back late asks the environment nothing. */
+struct where {
+    char dir[PATH_SIZE];  /* absolute paths only, as the XDG specification asks */
+    char base[PATH_SIZE]; /* what must be this user's own */
+    bool made;            /* the base too */
+};
+
+static bool find_dir(struct where *w) {
     const char *state = secure_getenv("XDG_STATE_HOME"), *home = secure_getenv("HOME");
-    int len;
-    if (state != NULL && state[0] == '/')
-        len = snprintf(out, n, "%s/saggar", state);
-    else if (home != NULL && home[0] == '/')
-        len = snprintf(out, n, "%s/.local/state/saggar", home);
-    else
+    w->made = state != NULL && state[0] == '/';
+    const char *base = w->made ? state : home;
+    if (base == NULL || base[0] != '/')
         return false;
-    return len > 0 && (size_t)len < n;
+    int n = snprintf(w->base, sizeof w->base, "%s", base);
+    int m = snprintf(w->dir, sizeof w->dir, "%s%s/saggar", base, w->made ? "" : "/.local/state");
+    return n < (int)sizeof w->base && m < (int)sizeof w->dir;
 }
 
 /* Under sudo HOME may be another user's: root's files there would lock that user out. */
-static bool own_base(void) {
-    const char *state = secure_getenv("XDG_STATE_HOME"), *home = secure_getenv("HOME");
-    const char *base = state != NULL && state[0] == '/' ? state : home;
+static bool own_base(const struct where *w) {
     struct stat st;
-    if (base == NULL || stat(base, &st) != 0)
-        return base != NULL && base == state && errno == ENOENT;
+    if (stat(w->base, &st) != 0)
+        return w->made && errno == ENOENT;
     return st.st_uid == geteuid();
 }
 
 void sg_trail_log_path(char *out, size_t n) {
-    char dir[PATH_SIZE];
+    struct where w;
     out[0] = '\0';
-    if (!state_dir(dir, sizeof dir) || !own_base())
+    if (!find_dir(&w) || !own_base(&w))
         return;
-    int len = snprintf(out, n, "%s/misses.log", dir);
+    int len = snprintf(out, n, "%s/misses.log", w.dir);
     if (len < 0 || (size_t)len >= n)
         out[0] = '\0';
 }
 
 /* Opens the log, in a directory that is this user's and writable by nobody else. */
-static int open_log(int *dirfd) {
-    char dir[PATH_SIZE];
+static int open_log(const struct where *w, int *dirfd) {
     struct stat st;
-    if (!state_dir(dir, sizeof dir) || !own_base())
+    if (!own_base(w))
         return -1;
-    *dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*dirfd < 0 && errno == ENOENT && sg_make_dirs(dir, 0700) == SAGGAR_OK)
-        *dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    *dirfd = open(w->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*dirfd < 0 && errno == ENOENT && sg_make_dirs(w->dir, 0700) == SAGGAR_OK)
+        *dirfd = open(w->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (*dirfd < 0)
         return -1;
     int fd = -1;
@@ -98,16 +102,11 @@ static enum room room_for(int dirfd, int fd, size_t n) {
     return (uint64_t)st.st_size > 2 * (uint64_t)SG_TRAIL_LOG_MAX ? NONE : FITS;
 }
 
-bool sg_trail_log_append(const saggar_trail_event *event) {
-    size_t n = sg_trail_size(event);
-    unsigned char *bytes = malloc(n);
+static bool append(const struct where *w, const unsigned char *bytes, size_t n) {
     bool done = false;
-    if (bytes == NULL)
-        return false;
-    sg_trail_put(bytes, event, (uint32_t)getpid());
     enum room room = FULL;
     for (int i = 0; i < 4 && room == FULL; i++) {
-        int dirfd, fd = open_log(&dirfd);
+        int dirfd, fd = open_log(w, &dirfd);
         if (fd < 0)
             break;
         room = room_for(dirfd, fd, n);
@@ -116,6 +115,58 @@ bool sg_trail_log_append(const saggar_trail_event *event) {
         close(fd);
         close(dirfd);
     }
-    free(bytes);
+    return done;
+}
+
+/* ---- With a deadline, where a server may not answer ---- */
+
+struct append_job {
+    struct sg_job job;
+    struct where where;
+    bool done;
+    size_t n;
+    unsigned char bytes[];
+};
+
+static struct sg_watch watch;
+
+static void run_append(struct sg_job *job) {
+    struct append_job *j = (struct append_job *)job;
+    j->done = append(&j->where, j->bytes, j->n);
+}
+
+static void drop(struct sg_job *job) {
+    free(job);
+}
+
+/* Looked at once for each directory: where it lies does not change, and the look costs more than the log. */
+static bool is_network(const char *dir) {
+    static _Atomic uint64_t memo; /* a digest and, in the lowest bits, what is known of it */
+    uint64_t digest = sg_xxh64(dir, strlen(dir)) & ~UINT64_C(3), known = atomic_load(&memo);
+    if ((known & ~UINT64_C(3)) != digest || (known & 2) == 0) {
+        known = digest | 2 | (sg_path_is_network(dir) ? 1 : 0);
+        atomic_store(&memo, known);
+    }
+    return (known & 1) != 0;
+}
+
+bool sg_trail_log_append(const saggar_trail_event *event) {
+    size_t n = sg_trail_size(event);
+    struct append_job *j = malloc(sizeof *j + n);
+    if (j == NULL)
+        return false;
+    j->job.run = run_append;
+    j->job.drop = drop;
+    j->done = false;
+    j->n = n;
+    sg_trail_put(j->bytes, event, (uint32_t)getpid());
+    if (find_dir(&j->where)) {
+        if (!is_network(j->where.dir))
+            run_append(&j->job);
+        else if (sg_job_run(&j->job, &watch, PATIENCE_MS) != SAGGAR_OK)
+            return false;
+    }
+    bool done = j->done;
+    free(j);
     return done;
 }

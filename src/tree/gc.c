@@ -187,10 +187,11 @@ static const char *folder(const char *variable) {
 }
 
 int sg_trees_gc_all(const char *store, const struct sg_gc_options *options, struct sg_trees_stats *stats) {
-    char *paths[4];
+    char *paths[5];
     memset(stats, 0, sizeof *stats);
     int errors[] = {join(store, "/v1/trees", &paths[0]), join(folder("SAGGAR_TREES"), "", &paths[1]),
-                    join(folder("XDG_RUNTIME_DIR"), "/saggar/trees", &paths[2]), sg_home_place(&paths[3])};
+                    join(folder("XDG_RUNTIME_DIR"), "/saggar/trees", &paths[2]), sg_home_place(&paths[3]),
+                    sg_local_place(&paths[4])};
     int result = add_place(paths[0], options, stats);
     result = result == SAGGAR_ENOTFOUND ? SAGGAR_OK : result;
     for (size_t i = 1; i < sizeof paths / sizeof paths[0]; i++)

@@ -142,6 +142,8 @@ struct sg_places {
 
 /** The place in the user's cache directory, malloc'd; NULL: there is none. ENOMEM. */
 int sg_home_place(char **out);
+/** The one below TMPDIR or /tmp, malloc'd. ENOMEM. */
+int sg_local_place(char **out);
 /** ENOMEM. Freed by sg_places_free(), also on failure. */
 int sg_places_of(const saggar_cache *cache, struct sg_places *out);
 void sg_places_free(struct sg_places *places);

@@ -29,21 +29,6 @@ static int add(struct sg_places *p, const char *base, const char *tail) {
     return SAGGAR_OK;
 }
 
-/* Of a store that is not there yet: what it will be made in. */
-static bool on_network(const char *path) {
-    char at[SG_STORE_PATH];
-    int fd;
-    snprintf(at, sizeof at, "%s", path);
-    while ((fd = open(at[0] == '\0' ? "/" : at, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && at[0] != '\0') {
-        char *slash = strrchr(at, '/');
-        *(slash != NULL ? slash : at) = '\0';
-    }
-    bool network = fd >= 0 && sg_fs_is_network(fd);
-    if (fd >= 0)
-        close(fd);
-    return network;
-}
-
 static int add_store(struct sg_places *p, const struct sg_store *store) {
     unsigned at = p->n;
     int err = add(p, store->root, "/v1/trees");
@@ -78,21 +63,49 @@ static int add_home(struct sg_places *p) {
     return err;
 }
 
+/* On this machine's own disk, for this user alone: where the usual places lie on a network. */
+int sg_local_place(char **out) {
+    const char *base = secure_getenv("TMPDIR");
+    if (base == NULL || base[0] != '/' || sg_path_is_network(base))
+        base = "/tmp";
+    if (asprintf(out, "%s/saggar-trees-%lu", base, (unsigned long)geteuid()) >= 0)
+        return SAGGAR_OK;
+    *out = NULL;
+    return SAGGAR_ENOMEM;
+}
+
+/* On a network file system nothing is placed unless that was named: the files would be mapped and run from
+ * there, and another machine could take them away. `at`: the first to be asked. */
+static int drop_network(struct sg_places *p, unsigned at, bool any) {
+    unsigned kept = at;
+    for (unsigned i = at; i < p->n; i++) {
+        if (sg_path_is_network(p->paths[i])) {
+            free(p->paths[i]);
+            any = true;
+        } else {
+            p->paths[kept++] = p->paths[i];
+        }
+    }
+    p->n = kept;
+    int err = any ? sg_local_place(&p->paths[p->n]) : SAGGAR_OK;
+    p->n += any && err == SAGGAR_OK;
+    return err;
+}
+
 int sg_places_of(const saggar_cache *cache, struct sg_places *out) {
     const struct sg_store *store = cache->read_only ? NULL : (const struct sg_store *)cache->stack.store;
     const char *named = secure_getenv("SAGGAR_TREES");
     *out = (struct sg_places){.n = 0};
     if (named != NULL && named[0] == '/')
         return add(out, named, "");
-    bool local = store != NULL && !on_network(sg_store_root(store));
-    int err = local ? add_store(out, store) : SAGGAR_OK;
+    bool far = store != NULL && store->network;
+    int err = store != NULL && !far ? add_store(out, store) : SAGGAR_OK;
+    unsigned known = out->n;
     if (err == SAGGAR_OK)
         err = add(out, secure_getenv("XDG_RUNTIME_DIR"), "/saggar/trees");
-    if (err == SAGGAR_OK && !local && store != NULL)
-        err = add_store(out, store);
     if (err == SAGGAR_OK && store == NULL && cache->mode != SG_MODE_OFF) /* off: never placed */
         err = add_home(out);
-    return err;
+    return err == SAGGAR_OK ? drop_network(out, known, far) : err;
 }
 
 void sg_places_free(struct sg_places *places) {
