@@ -1,11 +1,10 @@
 """GT4Py unmodified: the right numbers; nothing is translated or compiled twice, and nothing stale is served."""
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
+import numpy as np
 import pytest
 from support import SAGGAR
 
@@ -174,41 +173,15 @@ def test_programs_like_those_of_icon(project, backend):
 
 
 @slow
-def test_eight_cold_processes_build_once(project):
-    scripts = [project.script("lap.py", folder=f"of{i}") for i in range(8)]
-    results = [project.finish(s, timeout=900) for s in [project.start(script, BACKEND="gtfn") for script in scripts]]
-    assert [r.code for r in results] == [0] * 8, results[0].err
-    assert len({r.out for r in results}) == 1
-    assert sum(r.translations for r in results) == 2 and sum(r.compiled() for r in results) == 5
-    assert sum(line == "cmake" for r in results for line in r.compilers) <= 4  # one template: configured and built
-
-
-@slow
-def test_a_killed_builder_is_followed_at_once(project):
-    script, hold = project.script("lap.py"), project.root / "hold"
-    hold.touch()
-    first = project.start(script, BACKEND="gtfn", COMPILER_HOLD=str(hold))
-    log = first[1][0]
-    until(lambda: log.exists(), 120)
-    second = project.start(script, BACKEND="gtfn")
-    time.sleep(8)
-    assert second[0].poll() is None and not second[1][0].exists(), "it did not wait"
-    os.killpg(first[0].pid, signal.SIGKILL)
-    killed = time.monotonic()
-    until(lambda: second[1][0].exists(), 60)
-    assert time.monotonic() - killed < 3
-    result = project.finish(second)
-    first[0].wait()
-    assert result.code == 0 and "as written" in result.out, result.err
-    warm = project.good(script, BACKEND="gtfn")
-    assert warm.work() == NONE, project.why()
-
-
-def until(condition, seconds):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def test_verify_sees_gt4py_without_the_adapter(project):
+    """`python -S` reads no .pth file. Cold its compilers tell, warm what it loads."""
+    script = project.script("lap.py")
+    env = {"BACKEND": "gtfn", "GT4PY_BUILD_CACHE_LIFETIME": "persistent", "PYTHONPATH": f"{project.site}:{os.path.dirname(np.__path__[0])}"}
+    for turn in ("cold", "warm"):
+        done = subprocess.run([SAGGAR, "verify", "--", sys.executable, "-S", "-W", "ignore", str(script)], env=project.environment(**env),
+                              capture_output=True, text=True, cwd=script.parent)
+        assert done.returncode == 4 and "as written" in done.stdout, (turn, done.stdout, done.stderr)
+        assert "used the compiler without the adapter" in done.stderr, (turn, done.stderr)
 
 
 @slow

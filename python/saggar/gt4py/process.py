@@ -9,6 +9,8 @@ from typing import Any
 
 from .. import _saggar
 
+WAIT_MS = 900_000  # for who builds the same: it takes minutes, and one that died is followed at once
+
 _cache: Any = None
 _failed = False
 _lock = threading.Lock()
@@ -29,7 +31,7 @@ def cache() -> Any:
         with _lock:
             if _cache is None and not _failed:
                 try:
-                    _cache = _saggar.Cache(prefix=sys.prefix)
+                    _cache = _saggar.Cache(prefix=sys.prefix, wait_ms=-1 if os.environ.get("SAGGAR_WAIT") else WAIT_MS)
                 except Exception as error:
                     _failed = True
                     fault(f"the cache cannot be opened: {error or type(error).__name__}")
