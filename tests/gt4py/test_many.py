@@ -14,7 +14,10 @@ from support import Project
 
 NONE = (0, 0, 0)
 slow = pytest.mark.slow
-BACKENDS = {"gtfn": ("lap.py", {"BACKEND": "gtfn"}), "dace": ("lap.py", {"BACKEND": "dace"}), "cartesian": ("cart.py", {})}
+BACKENDS: dict[str, tuple[str, dict[str, str | None]]] = {
+    "gtfn": ("lap.py", {"BACKEND": "gtfn"}), "dace": ("lap.py", {"BACKEND": "dace"}), "cartesian": ("cart.py", {}),
+    "workers": ("lap.py", {"BACKEND": "gtfn", "GT4PY_BUILD_JOBS_MODE": None, "GT4PY_BUILD_JOBS": "2"}),  # GT4Py's default: processes that compile
+}
 
 
 def seconds() -> float:
@@ -52,6 +55,7 @@ def litter(project: Project) -> list[str]:
 @pytest.mark.parametrize("n, backend", [
     pytest.param(8, "cartesian", marks=pytest.mark.xdist_group("cartesian")),
     pytest.param(8, "dace", marks=[slow, pytest.mark.xdist_group("dace")]),
+    pytest.param(4, "workers", marks=[slow, pytest.mark.xdist_group("gtfn")]),
     pytest.param(32, "gtfn", marks=[slow, pytest.mark.xdist_group("gtfn")]),
 ])
 def test_cold_processes_do_the_work_of_one(project, warm, capsys, n, backend):
@@ -102,7 +106,7 @@ def until(condition, limit: float) -> None:
 
 
 @slow
-@pytest.mark.parametrize("stage", ["translation", "cmake", "smooth.cpp"])
+@pytest.mark.parametrize("stage", ["translation", "cmake", "smooth_bindings"])
 def test_a_killed_builder_is_followed_at_once(project, capsys, stage):
     """Killed while it translates, asks CMake or compiles: who waits goes on there within a second, and nothing stops a later start."""
     script, hold = project.script("lap.py"), project.root / "hold"
@@ -130,7 +134,7 @@ def test_a_killed_builder_is_followed_at_once(project, capsys, stage):
 def test_all_killed(project):
     """Every process at once: the next start does what is missing, and is not stopped by what they left."""
     hold = project.root / "hold"
-    hold.write_text("smooth.cpp")
+    hold.write_text("smooth_bindings")
     started = [project.start(project.script("lap.py", folder=f"of{i}"), BACKEND="gtfn", HOLD=str(hold)) for i in range(3)]
     until((project.root / "hold.held").exists, 200)
     for process, _, _ in started:

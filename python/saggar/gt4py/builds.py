@@ -154,18 +154,20 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
     return counted(group, otherwise)
 
 
-def counted(group: str, otherwise: Callable[[], Any]) -> Any:
-    """GT4Py's own way; `compiled()` is called where it runs a compiler."""
-    _building.group = group
+def counted(group: str, otherwise: Callable[[], Any], why: str = "") -> Any:
+    """GT4Py's own way; `compiled()` is called where it runs a compiler. `why`: if it does, this was not stored because of that."""
+    _building.group, _building.why = group, why
     try:
         return otherwise()
     finally:
-        _building.group = None
+        _building.group, _building.why = None, ""
 
 
 def compiled(started: int) -> None:
     """A compiler ran in GT4Py's own way."""
-    group = getattr(_building, "group", None)
-    if not active():
-        process.report("compiled", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, reason="uncacheable", group=group or "gt4py",
-                       value=process.now() - started)
+    group, why = getattr(_building, "group", None) or "gt4py", getattr(_building, "why", "")
+    if active():
+        return
+    if why:
+        process.uncacheable(group, why)
+    process.report("compiled", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, reason="uncacheable", group=group, value=process.now() - started)
