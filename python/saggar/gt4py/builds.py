@@ -136,8 +136,7 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
             raise Unfit("the cache cannot be opened")
         found = request()
     except _saggar.Uncacheable as error:
-        process.uncacheable(group, str(error))
-        return counted(group, otherwise)
+        return counted(group, otherwise, str(error))
     except Exception as error:
         process.fault(f"making a key: {type(error).__name__}: {error}", group)
         return counted(group, otherwise)
@@ -146,7 +145,7 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
     except failed:
         raise
     except _saggar.Uncacheable as error:
-        process.uncacheable(group, str(error))
+        return counted(group, otherwise, str(error))
     except Exception as error:
         if process.required():
             raise process.Required(f"SAGGAR_MODE=require: {found.text()} would be compiled: {error}") from None

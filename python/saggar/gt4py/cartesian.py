@@ -143,12 +143,13 @@ def _extension(backend: Any, found: dict[str, Any]) -> Any:
             (folder / name).write_text(text, encoding="utf-8")
             if (folder / name).suffix not in (".h", ".hpp"):
                 files.append(str(folder / name))
-        flags = [*options["extra_compile_args"], "-MD"]
+        flags, link = [*options["extra_compile_args"], "-MD"], list(options.get("extra_link_args") or ())
         if not any(flag.startswith("-g") for flag in flags):  # this Python's own flags may say otherwise
             flags.append("-g0")
+            link.append("-s")  # the names of what is not exported have addresses of GT4Py's objects in them
         name, path = pyext_builder.build_pybind_ext(
             name=backend.pyext_module_path, sources=files, build_path=str(folder), target_path=str(backend.builder.pkg_path),
-            **{**options, "extra_compile_args": flags})
+            **{**options, "extra_compile_args": flags, "extra_link_args": link})
         backend.builder.with_backend_data({"pyext_module_name": name, "pyext_file_path": path})
         found.update(path=path, flags=flags, folder=folder)
 

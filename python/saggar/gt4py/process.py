@@ -57,8 +57,9 @@ def fault(detail: str, group: str = "") -> None:
 
 
 def uncacheable(group: str, why: str) -> None:
-    """Something has no key: GT4Py does it in its own way."""
-    report("miss", flags=_saggar.FLAG_USED, reason="uncacheable", group=group, detail=why[:500])
+    """Something has no key, and GT4Py did it in its own way."""
+    for event in ("miss", "not-stored"):
+        report(event, flags=_saggar.FLAG_USED, reason="uncacheable", group=group, detail=why[:500])
 
 
 def now() -> int:
