@@ -162,3 +162,23 @@ def test_settings_are_in_the_key(monkeypatch):
     assert environment.variables()["CXXFLAGS"] == "-march=native"
     monkeypatch.setenv("CXX", "ccache g++ -m64")
     assert environment.variables()["CXX"] == "-m64"
+
+
+def test_no_place_of_the_installation_in_an_sdfg():
+    from saggar.gt4py import dace
+
+    inside = os.path.join(environment.package("dace"), "sdfg", "sdfg.py")
+    sdfg = {"source_files": [inside, "/somebody's/program.py", 1], "nodes": []}
+    dace.without_places(sdfg)
+    assert sdfg == {"source_files": ["dace/sdfg/sdfg.py", "program.py", 1], "nodes": []}
+    dace.without_places("text")
+
+
+def test_what_is_left_to_gt4py_is_counted_where_it_compiles(monkeypatch):
+    """A miss, what was not stored and why, and the compilation; nothing where GT4Py's own cache served it."""
+    said = []
+    monkeypatch.setattr(process, "report", lambda event, **more: said.append((event, more.get("group"), more.get("reason"))))
+    builds.counted("g", lambda: None, "because")
+    assert said == []
+    builds.counted("g", lambda: builds.compiled(process.now()), "because")
+    assert said == [(event, "g", "uncacheable") for event in ("miss", "not-stored", "compiled")]

@@ -65,7 +65,7 @@ def _context(step: Any) -> Iterator[None]:
         yield
 
 
-def without_places(sdfg: dict[str, Any]) -> None:
+def without_places(sdfg: Any) -> None:
     """The files that made the nodes, which DaCe names in messages, by their place in their packages."""
     folders = sorted((f"{os.path.realpath(folder)}/" for folder in sys.path if folder), key=len, reverse=True)
 
@@ -74,7 +74,7 @@ def without_places(sdfg: dict[str, Any]) -> None:
         inside = next((real[len(folder):] for folder in folders if real.startswith(folder)), None)
         return inside or os.path.basename(path)
 
-    files = sdfg.get("source_files")
+    files = sdfg.get("source_files") if isinstance(sdfg, dict) else None
     if isinstance(files, list):
         sdfg["source_files"] = [short(path) if isinstance(path, str) else path for path in files]
 
