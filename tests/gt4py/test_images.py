@@ -64,9 +64,9 @@ def test_two_directories_one_image(tmp_path, capsys, backend, seeds, same):
     differ = differences(*projects)
     with capsys.disabled():
         digests = {hashlib.sha256(image.read_bytes()).hexdigest()[:16] for image in images}
-        print(f"\n{backend}, hash seeds {', '.join(seeds)}: {len(a)} entries, image {' and '.join(digests)}")
+        print(f"\n{backend}, hash seeds {', '.join(seeds)}: {len(a)} entries, image {' and '.join(digests)}", file=sys.stderr)
         print(*(f"  other bytes: {a[key][0]}" for key in a.keys() & b.keys() if a[key] != b[key]),
-              *(f"  {file}: {', '.join(sorted(names))}" for file, names in differ.items()), sep="\n")
+              *(f"  {file}: {', '.join(sorted(names))}" for file, names in differ.items()), sep="\n", file=sys.stderr)
     assert len(outs) == 1 and set(a) == set(b)
     assert not same or len(digests) == 1 and not differ
     places = [tmp_path, sys.prefix]  # not the folder of this Python's libraries, which its own configuration puts into a cartesian extension

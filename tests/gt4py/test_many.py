@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import time
 
 import pytest
@@ -63,7 +64,7 @@ def test_cold_processes_do_the_work_of_one(project, warm, capsys, n, backend):
     cold = warm(name, **env)[1]
     many = Crowd(project, name, n, **env)
     with capsys.disabled():
-        print(f"\n{backend}, {n} processes: {many}; one: {cold.translations} translations, {len(cold.compilers)} compiler runs")
+        print(f"\n{backend}, {n} processes: {many}; one: {cold.translations} translations, {len(cold.compilers)} compiler runs", file=sys.stderr)
     assert many.out == cold.out
     assert many.translations == cold.translations and many.compiled == cold.compiled()
     assert many.compilers <= 1.1 * len(cold.compilers)
@@ -92,7 +93,7 @@ def test_beside_the_cache_of_gt4py(project, warm, capsys):
             times[who, n] = cold.translations
         said.append(f"{who}: {work[8] / work[1]:.2f} times the work of one")
     with capsys.disabled():
-        print("", *said, sep="\n")
+        print("", *said, sep="\n", file=sys.stderr)
     assert times["GT4Py", 8] > times["GT4Py", 1] == times["Saggar", 8]  # or nothing is shown
 
 
@@ -122,7 +123,7 @@ def test_a_killed_builder_is_followed_at_once(project, capsys, stage):
     until(log.exists, 60)
     after = time.monotonic() - killed
     with capsys.disabled():
-        print(f"\nkilled in {stage}: followed after {after:.3f} s")
+        print(f"\nkilled in {stage}: followed after {after:.3f} s", file=sys.stderr)
     assert after < 1
     result = project.finish(second)
     first[0].communicate()
