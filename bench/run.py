@@ -1,6 +1,6 @@
 """Measures Saggar beside its peers and prints tables; nothing is asserted.
 
-    python3 bench/run.py [--quick] [--env DIR] [PART...]        parts: tiers, claims, numba, julia (default: all)
+    python3 bench/run.py [--quick] [--env DIR] [PART...]        parts: tiers, claims, numba, julia, mappings (default: all)
 
 Builds the C programs below build/bench and makes an environment there (numba, diskcache, this checkout's Saggar; --env takes one
 that is there). Every peer runs in the same run, on the same file system, right beside what it is compared with. All figures, and
@@ -19,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+from report import counted, nice_time, rows, say, table
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 WORK = ROOT / "build" / "bench"
@@ -33,10 +35,6 @@ GOALS = (
 )
 
 
-def say(text: str = "") -> None:
-    print(text, flush=True)
-
-
 def build() -> Path:
     folder, log = WORK / "meson", WORK / "build.log"
     WORK.mkdir(parents=True, exist_ok=True)
@@ -49,59 +47,21 @@ def build() -> Path:
     return folder / "bench"
 
 
-def environment(given: Path | None) -> Path:
-    """An interpreter that has Numba, diskcache and this checkout's Saggar."""
-    env = given or WORK / "env"
+def environment(given: Path | None, name: str = "env", packages: tuple[str, ...] = ("numba==0.68.1", "diskcache"),
+                base: str = sys.executable) -> Path:
+    """An interpreter that has the packages and this checkout's Saggar."""
+    env = given or WORK / name
     python = env / "bin/python"
     if given is None:
         pip = [str(python), "-m", "pip", "-q", "--disable-pip-version-check", "install"]
         if not (env / "made").exists():
             say("making a Python environment")
             shutil.rmtree(env, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", env], check=True)
-            subprocess.run([*pip, "numba==0.68.1", "diskcache"], check=True)
+            subprocess.run([base, "-m", "venv", env], check=True)
+            subprocess.run([*pip, *packages], check=True)
             (env / "made").touch()
         subprocess.run([*pip, "--force-reinstall", "--no-deps", ROOT], check=True)
     return python
-
-
-def rows(command: list[object], **extra: str) -> dict[str, float]:
-    """The rows that a program prints."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("SAGGAR_")}
-    done = subprocess.run([str(word) for word in command], env={**env, **extra}, stdout=subprocess.PIPE, text=True)
-    if done.returncode not in (0, 77):
-        sys.exit(f"{command[0]}: exit {done.returncode}")
-    return {name: float(value) for name, value, _ in (line.split("\t") for line in done.stdout.splitlines())}
-
-
-def counted(command: list[object], trace: Path) -> dict[str, float]:
-    """System calls per turn between the marks of a program (bench.h)."""
-    rows(["strace", "-f", "-qq", "-o", trace, *command], BENCH_CALLS="1")
-    found: dict[str, float] = {}
-    name, turns, calls = "", 1, 0
-    for line in trace.read_text(errors="replace").splitlines():
-        mark = re.search(r'access\("/bench-(begins|ends)/(.*)/(\d+)"', line)
-        if mark and mark[1] == "begins":
-            name, turns, calls = mark[2], int(mark[3]), 0
-        elif mark:
-            found[name], name = calls / turns, ""
-        elif name and re.match(r"\d+ +\w+\(", line):
-            calls += 1
-    return found
-
-
-def nice_time(ns: float) -> str:
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 999.5 * size else f"{ns / size:.0f} {unit}"
-    return f"{ns:.3g} ns"
-
-
-def table(title: str, head: list[str], lines: list[list[str]]) -> None:
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    say(f"\n{title}")
-    for line in (head, ["-" * w for w in widths], *lines):
-        say("  " + "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths))))
 
 
 def compare(title: str, first: str, names: list[str], times: dict[str, float], calls: dict[str, float]) -> None:
@@ -193,6 +153,20 @@ def julia(bench: Path, python: Path, work: Path, quick: bool) -> None:
     table(f"Julia: {found['packages']} generated packages", ["what", ""], times)
 
 
+def mappings(bench: Path, python: Path, work: Path, quick: bool) -> None:
+    """In an environment with GT4Py, which needs Python 3.12."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    there = [*sorted(map(str, pyenv.glob("3.13.*/bin/python3.13"))), *map(shutil.which, ("python3.13", "python3.12"))]
+    base = next((path for path in there if path and subprocess.run([path, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0), None)
+    if base is None:
+        say("\nDictionaries on disk: skipped, GT4Py needs Python 3.12")
+        return
+    python = environment(None, "env-gt4py", ("gt4py==1.2.3", "diskcache"), base)
+    sizes = "100" if quick else "100,100000"
+    subprocess.run([sys.executable, HERE / "mappings.py", python, "--folder", work, "--keys", sizes, "--json", work / "mappings.json"], check=True)
+    RESULT["mappings"] = json.loads((work / "mappings.json").read_text())
+
+
 def goals() -> None:
     lines = []
     for part, name, unit, most in GOALS:
@@ -212,7 +186,7 @@ def machine() -> dict[str, object]:
 
 
 def main() -> None:
-    parts = {"tiers": tiers, "claims": claims, "numba": numba, "julia": julia}
+    parts = {"tiers": tiers, "claims": claims, "numba": numba, "julia": julia, "mappings": mappings}
     parser = argparse.ArgumentParser(description="Measures Saggar beside its peers; see the top of this file.")
     parser.add_argument("--quick", action="store_true", help="fewer runs")
     parser.add_argument("--env", type=Path, help="an environment that has numba and saggar")

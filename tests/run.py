@@ -248,13 +248,13 @@ def gt4py_tests(log: Log, *arguments: str) -> None:
 
 @step
 def gt4py(log: Log) -> None:
-    """GT4Py 1.2.3 on Python 3.13: gtfn, dace and cartesian; a second start does nothing again, with no compiler either."""
+    """GT4Py 1.2.3 on Python 3.13: gtfn, dace and cartesian; a second start does nothing again, with no compiler either; eight cold processes."""
     gt4py_tests(log)
 
 
 @extra
 def gt4py_slow(log: Log) -> None:
-    """GT4Py: every edit with every backend, eight cold processes, a killed builder (ten minutes)."""
+    """GT4Py: every edit with every backend, 32 cold processes, killed builders, images from two directories (twenty minutes)."""
     gt4py_tests(log, "--slow", "-m", "slow")
 
 

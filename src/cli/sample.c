@@ -59,9 +59,19 @@ static bool read_stat(struct samples *s, pid_t pid, uint64_t *start, uint64_t *u
     return true;
 }
 
-/* Numba's dispatcher, or LLVM as llvmlite brings it. */
+/* GT4Py has no machine code of its own: what it built lies in, and is loaded from, one of these. */
+static bool is_gt4py_place(const char *text) {
+    static const char *const place[] = {"/.gt4py_cache", "/gt4py_session_", "/.gt_cache"};
+    for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
+        if (strstr(text, place[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Numba's dispatcher, LLVM as llvmlite brings it, or what GT4Py built. */
 static bool has_compiler(const char *maps) {
-    if (strstr(maps, "libllvmlite") != NULL)
+    if (strstr(maps, "libllvmlite") != NULL || is_gt4py_place(maps))
         return true;
     for (const char *p = maps; (p = strstr(p, "/_dispatcher.cpython")) != NULL; p++) {
         if (p - maps >= 6 && memcmp(p - 6, "/numba", 6) == 0)
@@ -144,6 +154,41 @@ static void note_compiler(struct samples *s, pid_t pid, size_t at) {
     s->item[at].inner = inner;
 }
 
+/* A compiler that works in a place of GT4Py's; with `shell`, also a shell, as starts one. */
+static bool is_gt4py_build(struct samples *s, pid_t pid, bool shell) {
+    static const char *const tool[] = {"sh\n",  "bash\n", "c++",   "g++",   "cc1plus",
+                                       "clang", "ninja",  "cmake", "ccache"};
+    char path[64], place[4096];
+    bool known = false;
+    ssize_t n = read_proc(s, pid, "comm");
+    for (size_t i = shell ? 0 : 2; n > 0 && !known && i < sizeof tool / sizeof *tool; i++)
+        known = strncmp(s->buffer, tool[i], strlen(tool[i])) == 0;
+    if (!known)
+        return false;
+    n = read_proc(s, pid, "cmdline");
+    for (ssize_t i = 0; i + 1 < n; i++) {
+        if (s->buffer[i] == '\0')
+            s->buffer[i] = ' ';
+    }
+    if (n > 0 && is_gt4py_place(s->buffer))
+        return true;
+    snprintf(path, sizeof path, "/proc/%ld/cwd", (long)pid);
+    n = readlink(path, place, sizeof place - 1);
+    place[n > 0 ? n : 0] = '\0';
+    return is_gt4py_place(place);
+}
+
+/* Who compiles need not load what was made: the process that a build of GT4Py's belongs to uses the compiler
+ * too. */
+static void note_build(struct samples *s, pid_t pid, size_t parent) {
+    if (parent == SIZE_MAX || !is_gt4py_build(s, pid, false))
+        return;
+    while (s->item[parent].parent != SIZE_MAX && is_gt4py_build(s, s->item[parent].pid, true))
+        parent = s->item[parent].parent;
+    if (!s->item[parent].compiler)
+        note_compiler(s, s->item[parent].pid, parent);
+}
+
 static size_t look(struct samples *s, pid_t pid, size_t parent) {
     uint64_t start, used, stack, from = 0, now = sg_now_ns(CLOCK_REALTIME);
     if (!read_stat(s, pid, &start, &used, &stack))
@@ -168,6 +213,8 @@ static size_t look(struct samples *s, pid_t pid, size_t parent) {
     if (s->item[at].compiler || (!new && s->item[at].used == used))
         return at;
     s->item[at].used = used;
+    if (new)
+        note_build(s, pid, parent);
     if (read_proc(s, pid, "maps") > 0 && has_compiler(s->buffer))
         note_compiler(s, pid, at);
     return at;

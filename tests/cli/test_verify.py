@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -116,7 +117,11 @@ def compiler_file(saggar, name="lib/libllvmlite.so"):
     return path
 
 
-@pytest.mark.parametrize("name", ["lib/libllvmlite.so", "site/numba/_dispatcher.cpython-311-x86_64-linux-gnu.so"])
+COMPILERS = ["lib/libllvmlite.so", "site/numba/_dispatcher.cpython-311-x86_64-linux-gnu.so", ".gt4py_cache/p_pyext_1/build/p.so",
+             "gt4py_session_x/p/build/libp.so", "run/.gt_cache/py313_1013/gtcpu_ifirst/m/p.so"]
+
+
+@pytest.mark.parametrize("name", COMPILERS)
 @pytest.mark.parametrize("how", ["{maker} {script}", "env -i {maker} {script}", "sh -c '{maker} {script}; true'",
                                  "({maker} {script} &) ; sleep 0.1"])
 def test_a_process_without_the_adapter(saggar, name, how):
@@ -182,8 +187,23 @@ def test_a_compiler_that_is_loaded_late(saggar):
     assert "used the compiler without the adapter" in result.err
 
 
-def test_other_files_of_like_names_are_not_the_compiler(saggar):
-    script = saggar.script(line("map", path=compiler_file(saggar, "other/_dispatcher.cpython-311.so"), ms=200))
+@pytest.mark.parametrize("folder, name, status", [(".gt4py_cache/p", "c++", 4), (".gt4py_cache/p", "cc1plus", 4),
+                                                  (".gt4py_cache/p", "other", 0), ("elsewhere", "c++", 0)])
+def test_a_build_of_gt4py_without_the_adapter(saggar, folder, name, status):
+    """Who only compiles loads nothing: its compilers tell."""
+    tool = saggar.home / "bin" / name
+    tool.parent.mkdir()
+    shutil.copy(saggar.maker, tool)
+    (saggar.home / folder).mkdir(parents=True)
+    silent = f"cd {folder} && {tool} {saggar.script(line('burn', ms=300))}; true"
+    inner = f"sh -c '({silent}); true' # the program"
+    result = saggar("verify", "--", "sh", "-c", f"{saggar.maker} {saggar.script(adapter())}; {inner}", status=status)
+    assert ("used the compiler without the adapter" in result.err) is (status == 4)
+
+
+@pytest.mark.parametrize("name", ["other/_dispatcher.cpython-311.so", "gt4py/p.so", "py/.cache/p.so"])
+def test_other_files_of_like_names_are_not_the_compiler(saggar, name):
+    script = saggar.script(line("map", path=compiler_file(saggar, name), ms=200))
     good = saggar.script(adapter())
     saggar("verify", "--", "sh", "-c", f"{saggar.maker} {good}; {saggar.maker} {script}")
 

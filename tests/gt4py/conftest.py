@@ -1,4 +1,4 @@
-"""GT4Py needs Python 3.11 and a C++ compiler: these tests run in an environment of their own (`tests/run.py gt4py`)."""
+"""GT4Py needs Python 3.12 and a C++ compiler: these tests run in an environment of their own (`tests/run.py gt4py`)."""
 import shutil
 import sys
 from pathlib import Path

@@ -18,7 +18,7 @@ from gt4py.next.program_processors.runners import gtfn
 
 import saggar.gt4py
 from saggar import _saggar
-from saggar.gt4py import builds, entries, environment, identity
+from saggar.gt4py import builds, entries, environment, identity, process
 
 pytestmark = pytest.mark.skipif(not saggar.gt4py.status()["active"], reason="needs an environment with saggar.pth")
 
@@ -123,6 +123,15 @@ def test_values_are_made_once_and_repaired(tmp_path, monkeypatch):
     assert entries.obtain(entries.Request(("test", "value"), environment.compiler(), None, "other"), make) == {"n": 3}
 
 
+@pytest.mark.parametrize("said, wait", [("", 900_000), ("5", -1)])
+def test_who_builds_is_waited_for_as_long_as_builds_take(monkeypatch, said, wait):
+    """A minute, as for a function, is not enough: all who waited would build it too, at once."""
+    monkeypatch.setenv("SAGGAR_WAIT", said)
+    monkeypatch.setattr(process, "_cache", None)
+    monkeypatch.setattr(process._saggar, "Cache", lambda **given: given["wait_ms"])
+    assert process.cache() == wait
+
+
 def test_compiler_as_a_dependency(monkeypatch, tmp_path):
     (kind, resolver, name, digest), *more = environment.built_with("cmake")
     assert (kind, resolver) == ("value", "gt4py") and environment.resolver.digest(False, resolver, name) == digest
@@ -153,3 +162,23 @@ def test_settings_are_in_the_key(monkeypatch):
     assert environment.variables()["CXXFLAGS"] == "-march=native"
     monkeypatch.setenv("CXX", "ccache g++ -m64")
     assert environment.variables()["CXX"] == "-m64"
+
+
+def test_no_place_of_the_installation_in_an_sdfg():
+    from saggar.gt4py import dace
+
+    inside = os.path.join(environment.package("dace"), "sdfg", "sdfg.py")
+    sdfg = {"source_files": [inside, "/somebody's/program.py", 1], "nodes": []}
+    dace.without_places(sdfg)
+    assert sdfg == {"source_files": ["dace/sdfg/sdfg.py", "program.py", 1], "nodes": []}
+    dace.without_places("text")
+
+
+def test_what_is_left_to_gt4py_is_counted_where_it_compiles(monkeypatch):
+    """A miss, what was not stored and why, and the compilation; nothing where GT4Py's own cache served it."""
+    said = []
+    monkeypatch.setattr(process, "report", lambda event, **more: said.append((event, more.get("group"), more.get("reason"))))
+    builds.counted("g", lambda: None, "because")
+    assert said == []
+    builds.counted("g", lambda: builds.compiled(process.now()), "because")
+    assert said == [(event, "g", "uncacheable") for event in ("miss", "not-stored", "compiled")]

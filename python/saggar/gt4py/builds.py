@@ -124,7 +124,8 @@ def obtain(request: entries.Request, build: Callable[[str, str], dict[str, Any]]
         finally:
             _building.depth -= 1
 
-    tree, facts = process.cache().get_or_build(request.recipe, run, group=request.group, resolver=environment.resolver)
+    tree, facts = process.cache().get_or_build(request.recipe, run, group=request.group, resolver=environment.resolver,
+                                               wait_ms=wait if (wait := entries.wait_ms()) >= 0 else None)
     return hold(tree)
 
 
@@ -136,8 +137,7 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
             raise Unfit("the cache cannot be opened")
         found = request()
     except _saggar.Uncacheable as error:
-        entries.uncacheable(group, str(error))
-        return counted(group, otherwise)
+        return counted(group, otherwise, str(error))
     except Exception as error:
         process.fault(f"making a key: {type(error).__name__}: {error}", group)
         return counted(group, otherwise)
@@ -146,7 +146,7 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
     except failed:
         raise
     except _saggar.Uncacheable as error:
-        entries.uncacheable(group, str(error))
+        return counted(group, otherwise, str(error))
     except Exception as error:
         if process.required():
             raise entries.Required(f"SAGGAR_MODE=require: {found.text()} would be compiled: {error}") from None
@@ -154,18 +154,20 @@ def guarded(group: str, request: Callable[[], entries.Request], use: Callable[[e
     return counted(group, otherwise)
 
 
-def counted(group: str, otherwise: Callable[[], Any]) -> Any:
-    """GT4Py's own way; `compiled()` is called where it runs a compiler."""
-    _building.group = group
+def counted(group: str, otherwise: Callable[[], Any], why: str = "") -> Any:
+    """GT4Py's own way; `compiled()` is called where it runs a compiler. `why`: if it does, this was not stored because of that."""
+    _building.group, _building.why = group, why
     try:
         return otherwise()
     finally:
-        _building.group = None
+        _building.group, _building.why = None, ""
 
 
 def compiled(started: int) -> None:
     """A compiler ran in GT4Py's own way."""
-    group = getattr(_building, "group", None)
-    if not active():
-        process.report("compiled", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, reason="uncacheable", group=group or "gt4py",
-                       value=process.now() - started)
+    group, why = getattr(_building, "group", None) or "gt4py", getattr(_building, "why", "")
+    if active():
+        return
+    if why:
+        entries.uncacheable(group, why)
+    process.report("compiled", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, reason="uncacheable", group=group, value=process.now() - started)

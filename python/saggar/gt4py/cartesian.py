@@ -112,13 +112,21 @@ def request(builder: Any) -> entries.Request:
     )
 
 
-def _applies(builder: Any) -> bool:
+def _left(builder: Any) -> str:
+    """Why a stencil is left to GT4Py; "" if it is not."""
     from gt4py.cartesian import caching
 
     options = builder.options
-    return (builder.backend.name in _BACKENDS and type(builder.backend).__module__.startswith("gt4py.")
-            and type(builder.caching) is caching.JITCachingStrategy and builder.frontend.__module__.startswith("gt4py.")
-            and not (options.rebuild or options._impl_opts or options.build_info is not None or options.raise_if_not_cached))
+    if builder.backend.name not in _BACKENDS:
+        return f"the backend {builder.backend.name} is left to GT4Py"
+    if not (type(builder.backend).__module__.startswith("gt4py.") and builder.frontend.__module__.startswith("gt4py.")):
+        return "a backend or a frontend that GT4Py does not bring"
+    if type(builder.caching) is not caching.JITCachingStrategy:
+        return f"the caching strategy {builder.caching.name}"
+    if options.rebuild:
+        return "asked to compile again"
+    asked = [name for name in ("_impl_opts", "build_info", "raise_if_not_cached") if getattr(options, name) not in (None, False, {})]
+    return f"asked for {asked[0].strip('_')}" if asked else ""
 
 
 # -- building ----------------------------------------------------------------------------------------------------------
@@ -135,12 +143,13 @@ def _extension(backend: Any, found: dict[str, Any]) -> Any:
             (folder / name).write_text(text, encoding="utf-8")
             if (folder / name).suffix not in (".h", ".hpp"):
                 files.append(str(folder / name))
-        flags = [*options["extra_compile_args"], "-MD"]
+        flags, link = [*options["extra_compile_args"], "-MD"], list(options.get("extra_link_args") or ())
         if not any(flag.startswith("-g") for flag in flags):  # this Python's own flags may say otherwise
             flags.append("-g0")
+            link.append("-s")  # the names of what is not exported have addresses of GT4Py's objects in them
         name, path = pyext_builder.build_pybind_ext(
             name=backend.pyext_module_path, sources=files, build_path=str(folder), target_path=str(backend.builder.pkg_path),
-            **{**options, "extra_compile_args": flags})
+            **{**options, "extra_compile_args": flags, "extra_link_args": link})
         backend.builder.with_backend_data({"pyext_module_name": name, "pyext_file_path": path})
         found.update(path=path, flags=flags, folder=folder)
 
@@ -203,8 +212,9 @@ def _load(builder: Any, tree: Any) -> Any:
 
 
 def _stencil(self: Any) -> Any:
-    if not _applies(self):
-        return _original(self)
+    why = _left(self)
+    if why:
+        return builds.counted(":".join(("gt4py", *_group(self))), lambda: _original(self), why)
     return builds.guarded(
         ":".join(("gt4py", *_group(self))),
         lambda: request(self),

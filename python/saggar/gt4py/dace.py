@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 from typing import Any, Iterator
 
@@ -62,6 +63,20 @@ def _plain(value: Any) -> Any:
 def _context(step: Any) -> Iterator[None]:
     with common.dace_context(device_type=step.device_type, cmake_build_type=step.cmake_build_type):
         yield
+
+
+def without_places(sdfg: Any) -> None:
+    """The files that made the nodes, which DaCe names in messages, by their place in their packages."""
+    folders = sorted((f"{os.path.realpath(folder)}/" for folder in sys.path if folder), key=len, reverse=True)
+
+    def short(path: str) -> str:
+        real = os.path.realpath(path)
+        inside = next((real[len(folder):] for folder in folders if real.startswith(folder)), None)
+        return inside or os.path.basename(path)
+
+    files = sdfg.get("source_files") if isinstance(sdfg, dict) else None
+    if isinstance(files, list):
+        sdfg["source_files"] = [short(path) if isinstance(path, str) else path for path in files]
 
 
 def _group(source: Any) -> tuple[str, str]:

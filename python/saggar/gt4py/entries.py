@@ -5,11 +5,13 @@ value being made; only what making it raises is raised.
 """
 from __future__ import annotations
 
+import os
 import pickle
 from typing import Any, Callable
 
 from .. import _saggar, process
 from . import environment
+
 
 class Request:
     """A recipe, its key and its group."""
@@ -53,9 +55,15 @@ def _find(cache: Any, request: Request) -> tuple[Any, str]:
         raise Missing("load-failed", f"{type(error).__name__}: {error}"[:400]) from None
 
 
+def wait_ms() -> int:
+    """The longest wait for another process: a build takes minutes, and one that died is followed at once."""
+    return -1 if os.environ.get("SAGGAR_WAIT") else 900_000
+
+
 def uncacheable(group: str, why: str) -> None:
-    """Something has no key: GT4Py does it in its own way."""
-    process.report("miss", flags=_saggar.FLAG_USED, reason="uncacheable", group=group, detail=why[:500])
+    """Something has no key, and GT4Py did it in its own way."""
+    for event in ("miss", "not-stored"):
+        process.report(event, flags=_saggar.FLAG_USED, reason="uncacheable", group=group, detail=why[:500])
 
 
 def peek(request: Request) -> tuple[Any, str] | None:
@@ -78,7 +86,7 @@ def obtain(request: Request, make: Callable[[], Any], flags: int = _saggar.FLAG_
         try:
             value, tier = _find(cache, request)
         except Missing:
-            claim = cache.claim(request.key)
+            claim = cache.claim(request.key, wait_ms())
             if claim.waited > 0:
                 request.report("waited", flags, value=int(claim.waited * 1e9), reason="claim-timeout" if claim.outcome == "none" else "none")
             if claim.outcome == "owned":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import sys
 import sysconfig
 from typing import Any
@@ -49,9 +50,10 @@ def _prototype(factory: Any, source: Any) -> Any:
 
 
 def _request(factory: Any, prototype: Any) -> entries.Request:
+    quoted = [name for place, name in _places() if re.search(r"[^\w./+-]", place)]  # CMake does; the commands fit where the same are
     return entries.Request(
         ("gtfn", "compile commands"), gtfn.versions(), gtfn.options(factory), prototype.program_source.entry_point.name,
-        made_by=[name for _, _, name, _ in environment.built_with("cmake", "ninja")],
+        made_by=[name for _, _, name, _ in environment.built_with("cmake", "ninja")], **({"quoted": quoted} if quoted else {}),
     )
 
 
