@@ -12,7 +12,7 @@
 #include "cache/lockfile.h"
 #include "store/store.h"
 
-enum { FIRST_PAUSE_NS = 10 * 1000 * 1000, LAST_PAUSE_NS = 160 * 1000 * 1000 };
+enum { FIRST_PAUSE_NS = 30 * 1000 * 1000, LAST_PAUSE_NS = 240 * 1000 * 1000 };
 
 struct lock_job {
     struct sg_job job;

@@ -21,7 +21,8 @@
 
 enum {
     PATIENCE_MS = 5000,
-    PUBLISH_RATE = 4096 /* bytes a millisecond, below which a server counts as hung */
+    LOCK_PATIENCE_MS = 10000, /* a server that is slow with locks has many clients: then they count most */
+    PUBLISH_RATE = 4096       /* bytes a millisecond, below which a server counts as hung */
 };
 
 struct fault {
@@ -79,7 +80,7 @@ int sg_store_claim_job(struct sg_tier *tier, struct sg_job *job) {
         job->drop(job);
         return SAGGAR_ETIMEOUT;
     }
-    return sg_job_run(job, &store->locks, PATIENCE_MS);
+    return sg_job_run(job, &store->locks, LOCK_PATIENCE_MS);
 }
 
 /* ---- Finding ---- */

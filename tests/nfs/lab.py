@@ -14,6 +14,7 @@ from pathlib import Path
 EXPORT = Path("/srv/export")
 VERSIONS = {"v3": "vers=3", "v4.2": "vers=4.2"}
 PATIENCE = 120
+USER = 1000  # who runs the processes: no account, and not root
 
 
 class Wrong(Exception):
@@ -33,7 +34,7 @@ class Server:
         sh("mkdir -p /srv/export; truncate -s 256M /run/export.img; mke2fs -q -t ext4 /run/export.img; mount -o loop /run/export.img /srv/export")
         sh("mount -t nfsd nfsd /proc/fs/nfsd; mkdir -p /var/lib/nfs/rpc_pipefs; mount -t rpc_pipefs rpc_pipefs /var/lib/nfs/rpc_pipefs")
         Path("/etc/exports").write_text(f"{EXPORT} *(rw,sync,no_subtree_check,no_root_squash,insecure,fsid=0)\n")
-        sh("rpcbind; exportfs -ra; rpc.statd; rpc.nfsd -G 10 -L 10 8; rpc.mountd")
+        sh("rpcbind; exportfs -ra; rpc.statd; rpc.nfsd -G 10 8; rpc.mountd")
 
     def status_daemons(self, clients: list[Client], run: bool) -> None:
         """Without them the kernel refuses, or keeps, every lock of version 3 from a machine that had none before."""
@@ -61,8 +62,8 @@ class Client:
         self.holder = subprocess.Popen(["ip", "netns", "exec", self.name, "unshare", "-m", "-u", "sleep", "100000"])
         time.sleep(0.5)
         # Locks of v3 need a port mapper and a status daemon on the client too.
-        self.sh(f"hostname {self.name}; ip link set lo up; ip addr add 10.0.{number}.2/24 dev eth0; ip link set eth0 up; mount -t tmpfs tmpfs /run; "
-                "mkdir -p /run/rpcbind /tmp/nfs; cp -a /var/lib/nfs/. /tmp/nfs/ 2>/dev/null; mount -t tmpfs tmpfs /var/lib/nfs; mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak; "
+        self.sh(f"hostname {self.name}; ip link set lo up; ip addr add 10.0.{number}.2/24 dev eth0; ip link set eth0 up; mount -t tmpfs tmpfs /run; mount -t tmpfs -o mode=1777 tmpfs /tmp; "
+                "mkdir -p /run/rpcbind; mount -t tmpfs tmpfs /var/lib/nfs; mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak; "
                 "chown statd /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs; rpcbind; rpc.statd --no-notify")
         for version, option in VERSIONS.items():
             self.mount(version, option)
@@ -86,8 +87,8 @@ class Worker:
 
     def __init__(self, client: Client, store: str, wait: bool = True, **environment: str) -> None:
         self.client = client
-        variables = {"PATH": os.environ["PATH"], "HOME": "/root", "LD_LIBRARY_PATH": "/payload", "SAGGAR_IMAGE_PATH": "none", **environment}
-        self.process = subprocess.Popen(client.inside("/payload/worker", store), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, bufsize=0)
+        variables = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "LD_LIBRARY_PATH": "/payload", "SAGGAR_IMAGE_PATH": "none", **environment}
+        self.process = subprocess.Popen(client.inside("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "/payload/worker", store), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, bufsize=0)
         self.rest = b""
         if wait:
             self.answer()
