@@ -112,10 +112,10 @@ def content(obj: object, interpreted: bool = False) -> Content:
 
 
 def known_digest(obj: object) -> bytes | None:
-    """The content digest of a function, or None if it has none."""
+    """The content digest of a function, or None if it has none. Never raises."""
     try:
         return content(obj).digest
-    except _saggar.Uncacheable:
+    except Exception:
         return None
 
 
@@ -145,6 +145,10 @@ def _walk(root: object, interpreted: bool) -> tuple[list[Node], list[tuple[int, 
         visit(root, interpreted)
     except RecursionError:
         raise _saggar.Uncacheable("too many functions call each other") from None
+    except _saggar.Uncacheable:
+        raise
+    except Exception as error:
+        raise _saggar.Uncacheable(f"something that it reads raises {type(error).__name__}: {error}") from None
     return nodes, links
 
 
@@ -206,6 +210,10 @@ def _build(obj: object, interpreted: bool) -> Node:
             read[what] = _saggar.Raw(encoded)
         except _saggar.Uncacheable as error:
             raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {error}") from None
+        except RecursionError:
+            raise
+        except Exception as error:  # raised by an object that was looked at
+            raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {type(error).__name__}: {error}") from None
         if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
             node.mutable = True
 
