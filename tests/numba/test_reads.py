@@ -1,7 +1,14 @@
 """What the functions read that Python runs while Numba compiles: under other names, in library objects, from modules that
 are not loaded; and objects that raise when they are looked at."""
+import json
+import os
+import subprocess
+
+import numba
 import pytest
 
+SAGGAR = os.environ.get("SAGGAR_BIN")
+OLD = tuple(map(int, numba.__version__.split(".")[:2])) < (0, 67)  # names constants by their addresses
 HEAD = """
     import collections, contextvars, ctypes, datetime, importlib, operator, os, sys, threading, types as T
     from importlib import import_module as im
@@ -220,3 +227,40 @@ def test_an_import_that_is_taken(project):
         assert project.good("import lib\nprint(lib.u(1))").out == f"{1 + int(k)}\n"
         _, warm = project.cold_and_warm("import third, lib\nprint(lib.u(1), lib.v(1))")
         assert warm.out == f"{1 + int(k)} {1 + int(k)}\n"
+
+
+def test_bytes_that_belong_to_no_field(project):
+    """What lies between the fields of an aligned record differs from run to run."""
+    program = """
+        import os, sys
+        import numpy as np
+        from numba import njit
+        one = np.dtype([("a", "i4"), ("b", "f8")], align=True)
+        inner = np.dtype([("c", one, (2,)), ("d", "i1")], align=True)
+        def array(dtype, shape):
+            raw = np.full(np.zeros(shape, dtype).nbytes, int(os.environ["FILL"]), np.uint8)
+            made = raw.view(dtype).reshape(shape)
+            for row in made.ravel():
+                holders = [row] if "a" in dtype.names else [*row["c"]]
+                for holder in holders: holder["a"], holder["b"] = 1, 2.0
+                if "d" in dtype.names: row["d"] = 5
+            return made
+        A, B, R = array(one, (2, 2)), array(inner, (3,)), array(one, (1,))[0]
+        T = (A[1], 7)
+        @njit(cache=True)
+        def f(x): return x + A[x, x].a + B[x + 1].c[x].b + B[x - 1].d
+        @njit(cache=True)
+        def g(x): return x + R.a + R.b
+        @njit(cache=True)
+        def h(x): return x + T[0][1].b + T[1]
+        print(f(1), g(1), h(1))
+        """
+    stores = []
+    for fill in ("3", "250"):
+        project.store = project.work / f"store{fill}"
+        assert project.good(program, FILL=fill).out == "9.0 4.0 10.0\n"
+        if SAGGAR is not None and not OLD:
+            listed = subprocess.run([SAGGAR, "ls", "--json"], env={**os.environ, "SAGGAR_DIR": str(project.store)}, capture_output=True, check=True)
+            stores.append(sorted((entry["key"], entry["identity"]) for entry in json.loads(listed.stdout)))
+    assert project.good(program, FILL="77").cacheable() == []
+    assert not stores or len(stores[0]) == 3 and stores[0] == stores[1]

@@ -330,6 +330,45 @@ def _option(value: Any) -> object | None:
     return None
 
 
+def without_padding(value: Any) -> Any:
+    """An array or a record with zeros in the bytes that belong to no field, as it is encoded; itself if it has none."""
+    if type(value) not in (np.ndarray, np.void, np.record, np.recarray) or value.dtype.names is None or value.dtype.hasobject:
+        return value
+    if value.nbytes > LARGEST_ARRAY or not value.flags.forc or not _gaps(value.dtype).size:
+        return value  # of a large one, Numba takes the address
+    return value.view(_Flat) if isinstance(value, np.ndarray) else _zeroed(np.array(value))[()]
+
+
+class _Flat(np.ndarray):
+    """An array whose flat copy, which Numba makes a constant of, has zeros there. NumPy copies a structure's fields alone."""
+
+    def flatten(self, order: str = "C") -> Any:  # type: ignore[override]
+        return _zeroed(self.view(np.ndarray).flatten(order))  # type: ignore[call-overload]
+
+
+def _zeroed(array: Any) -> Any:
+    array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize)[:, _gaps(array.dtype)] = 0
+    return array
+
+
+def _gaps(dtype: Any) -> Any:
+    """The offsets of the bytes of an item that belong to no field."""
+    used = np.zeros(dtype.itemsize, bool)
+
+    def mark(one: Any, offset: int) -> None:
+        if one.subdtype is not None:
+            for at in range(0, one.itemsize, one.base.itemsize or 1):
+                mark(one.base, offset + at)
+        elif one.names is not None:
+            for name in one.names:
+                mark(one.fields[name][0], offset + one.fields[name][1])
+        else:
+            used[offset:offset + one.itemsize] = True
+
+    mark(dtype, 0)
+    return np.flatnonzero(~used)
+
+
 def _has_numba_type(value: object) -> bool:
     from numba.core.typing.typeof import typeof
 
