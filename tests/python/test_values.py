@@ -314,3 +314,16 @@ def test_bytes_are_never_taken_for_pointers():
     forged = number[:1] + objects[1:] + number[-12:]
     with pytest.raises((SaggarError, ValueError)):
         decode(forged)
+
+
+@needs_numpy
+def test_bytes_between_fields_are_zeros():
+    """What lies in them differs from run to run."""
+    one = np.dtype([("a", "i4"), ("b", "f8")], align=True)
+    more = np.dtype({"names": ["c", "d"], "formats": [(one, (2,)), "i1"], "offsets": [8, 3], "itemsize": 48})
+    for dtype, gaps in ((one, [4, 5, 6, 7]), (more, [0, 1, 2, 4, 5, 6, 7, 12, 13, 14, 15, 28, 29, 30, 31, *range(40, 48)])):
+        for at in range(dtype.itemsize):
+            raw = np.zeros((3, dtype.itemsize), np.uint8)
+            plain, raw[1, at] = encode(raw.copy().view(dtype)), 1
+            assert (encode(raw.view(dtype)) == plain) == (at in gaps)
+            assert (encode(raw.view(dtype)[1, 0]) == encode(raw.view(dtype)[0, 0])) == (at in gaps)

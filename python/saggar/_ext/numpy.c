@@ -179,6 +179,110 @@ static int encode_dtype_value(struct ext_encoder *e, PyObject *numpy, PyObject *
     return ext_encoded(e, saggar_encode_dtype(e->out)) < 0 ? -1 : encode_dtype_record(e, numpy, dtype);
 }
 
+/* ---- bytes of an item that belong to no field ---- */
+
+#define MAX_NESTED 16
+
+static int mark(PyObject *dtype, char *used, long long size, int depth);
+
+/** Marks each of the items that a dtype of the kind (base, shape) consists of. */
+static int mark_sub(PyObject *sub, char *used, long long size, int depth) {
+    long long one = 0;
+    PyObject *base = PyTuple_GetItem(sub, 0);
+    if (base == NULL || long_attribute(base, "itemsize", &one) < 0) {
+        return -1;
+    }
+    for (long long at = 0; one > 0 && at + one <= size; at += one) {
+        if (mark(base, used + at, one, depth) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int mark_field(PyObject *row, char *used, long long size, int depth) {
+    PyObject *type = PyTuple_GetItem(row, 0), *place = PyTuple_GetItem(row, 1);
+    long long offset = place == NULL ? -1 : PyLong_AsLongLong(place), one = -1;
+    if (type == NULL || PyErr_Occurred() || long_attribute(type, "itemsize", &one) < 0) {
+        return -1;
+    }
+    if (offset < 0 || one < 0 || offset > size || one > size - offset) {
+        PyErr_SetString(PyExc_ValueError, "odd dtype");
+        return -1;
+    }
+    return mark(type, used + offset, one, depth);
+}
+
+static int mark_fields(PyObject *names, PyObject *fields, char *used, long long size, int depth) {
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *row = PyObject_GetItem(fields, PyTuple_GET_ITEM(names, i));
+        result = row == NULL ? -1 : mark_field(row, used, size, depth);
+        Py_XDECREF(row);
+    }
+    return result;
+}
+
+/** Sets `used` where the bytes of an item belong to something. */
+static int mark(PyObject *dtype, char *used, long long size, int depth) {
+    PyObject *sub = PyObject_GetAttrString(dtype, "subdtype");
+    PyObject *names = PyObject_GetAttrString(dtype, "names");
+    PyObject *fields = PyObject_GetAttrString(dtype, "fields");
+    int result = -1;
+    if (sub == NULL || names == NULL || fields == NULL) {
+        ;
+    } else if (depth > MAX_NESTED) {
+        PyErr_SetString(PyExc_ValueError, "dtype nested too deeply");
+    } else if (PyTuple_Check(sub)) {
+        result = mark_sub(sub, used, size, depth + 1);
+    } else if (PyTuple_Check(names) && fields != Py_None) {
+        result = mark_fields(names, fields, used, size, depth + 1);
+    } else {
+        memset(used, 1, (size_t)size);
+        result = 0;
+    }
+    Py_XDECREF(sub);
+    Py_XDECREF(names);
+    Py_XDECREF(fields);
+    return result;
+}
+
+static PyObject *without_gaps(PyObject *items, const char *used, long long size) {
+    PyObject *clean = PyBytes_FromStringAndSize(PyBytes_AS_STRING(items), PyBytes_GET_SIZE(items));
+    char *bytes = clean == NULL ? NULL : PyBytes_AS_STRING(clean);
+    for (Py_ssize_t i = 0; bytes != NULL && i < PyBytes_GET_SIZE(clean); i++) {
+        bytes[i] = used[i % size] ? bytes[i] : 0;
+    }
+    return clean;
+}
+
+/** The items with zeros where nothing is: what lies there is of no value, and differs from run to run. Steals
+ * `items`. */
+static PyObject *clean_items(PyObject *dtype, PyObject *items) {
+    long long size = 0;
+    PyObject *names = items == NULL ? NULL : PyObject_GetAttrString(dtype, "names");
+    PyObject *result = items;
+    if (names == NULL || !PyBytes_Check(items) || PyBytes_GET_SIZE(items) < 2 || !PyTuple_Check(names)) {
+        Py_XDECREF(names);
+        if (PyErr_Occurred()) {
+            Py_CLEAR(result);
+        }
+        return result;
+    }
+    Py_DECREF(names);
+    char *used =
+        long_attribute(dtype, "itemsize", &size) < 0 || size <= 0 ? NULL : PyMem_Calloc(1, (size_t)size);
+    if (used == NULL || mark(dtype, used, size, 0) < 0) {
+        result = PyErr_Occurred() ? NULL : PyErr_NoMemory();
+        Py_DECREF(items);
+    } else if (memchr(used, 0, (size_t)size) != NULL) {
+        result = without_gaps(items, used, size);
+        Py_DECREF(items);
+    }
+    PyMem_Free(used);
+    return result;
+}
+
 /* ---- arrays and scalars ---- */
 
 #define MAX_NDIM 64
@@ -233,7 +337,7 @@ static int encode_array_of(struct ext_encoder *e, PyObject *numpy, PyObject *arr
     if (ext_encoded(e, saggar_encode_array(e->out)) < 0 || encode_dtype_record(e, numpy, dtype) < 0) {
         return -1;
     }
-    PyObject *items = PyObject_CallMethod(array, "tobytes", "s", order == 1 ? "F" : "C");
+    PyObject *items = clean_items(dtype, PyObject_CallMethod(array, "tobytes", "s", order == 1 ? "F" : "C"));
     if (items == NULL || !PyBytes_Check(items)) {
         Py_XDECREF(items);
         return PyErr_Occurred() ? -1 : ext_uncacheable(e, "odd array");
@@ -261,7 +365,7 @@ static int encode_scalar(struct ext_encoder *e, PyObject *numpy, PyObject *scala
     if (objects != 0) {
         result = objects < 0 ? -1 : ext_uncacheable(e, "scalar of objects");
     }
-    PyObject *items = result > 0 ? PyObject_CallMethod(scalar, "tobytes", NULL) : NULL;
+    PyObject *items = result > 0 ? clean_items(dtype, PyObject_CallMethod(scalar, "tobytes", NULL)) : NULL;
     if (result > 0) {
         result =
             items == NULL || !PyBytes_Check(items) ||

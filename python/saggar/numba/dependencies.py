@@ -258,7 +258,13 @@ def finished(cres: Any, subjects: set[Any], owner: Any = None) -> None:
     """A compilation, of a function `owner`, is complete; this is what it was made with."""
     typed(cres, subjects)
     if owner is not None and not functions.is_pinned(owner.py_func.__globals__.get("__name__")):
-        subjects.add(Made(weakref_to(owner.py_func), identity.known_digest(owner.py_func), overrides.digest()))
+        try:
+            subjects.add(Made(weakref_to(owner.py_func), identity.known_digest(owner.py_func), overrides.digest()))
+        except _saggar.Uncacheable:
+            subjects.add(_UNNAMED)
+        except Exception as error:
+            process.fault(f"reading what was compiled: {type(error).__name__}: {error}")
+            subjects.add(_UNNAMED)
     if subjects:
         _of_library[cres.library] = frozenset(subjects) | _of_library.get(cres.library, frozenset())
 

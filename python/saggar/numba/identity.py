@@ -12,7 +12,9 @@ built anew each time, since the compiler too reads values anew at every signatur
 from __future__ import annotations
 
 import builtins
+import importlib.machinery
 import importlib.util
+import operator
 import os
 import re
 import sys
@@ -23,12 +25,10 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 from numba.core import extending, ir
 
 from .. import _saggar
-from . import code, foreign, functions, kinds, memos, objectmode, values
+from . import code, foreign, functions, kinds, memos, objectmode, texts, values
 
 _MISSING = object()
 _BY_TEXT = {"globals", "eval", "exec", "vars", "locals", "getattr", "attrgetter"}  # names that lead to names in texts
-_ENVIRONMENT = {"environ", "getenv"}
-_BY_MODULE = {"import_module", "__import__", "modules"}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, ModuleType)
 
@@ -36,7 +36,8 @@ _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, Mod
 class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
-    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed", "kept", "held")
+    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed", "kept", "held",
+                 "words")
 
     def __init__(self, function: functions.Function, interpreted: bool) -> None:
         self.function = function
@@ -47,6 +48,7 @@ class Node:
         self.passed: list[tuple[str, ModuleType]] = []  # modules that it may hand to other functions
         self.guards: list[tuple[Any, str, object, bool]] = []
         self.kept: dict[str, bytes] = {}  # what it reads and sets itself
+        self.words: list[str] = []  # names that it reads as values, for getattr
         self.mutable = False
         self.held = False  # Python runs a part of it
         self.encoded = b""
@@ -113,10 +115,10 @@ def content(obj: object, interpreted: bool = False) -> Content:
 
 
 def known_digest(obj: object) -> bytes | None:
-    """The content digest of a function, or None if it has none."""
+    """The content digest of a function, or None if it has none. Never raises."""
     try:
         return content(obj).digest
-    except _saggar.Uncacheable:
+    except Exception:
         return None
 
 
@@ -146,6 +148,10 @@ def _walk(root: object, interpreted: bool) -> tuple[list[Node], list[tuple[int, 
         visit(root, interpreted)
     except RecursionError:
         raise _saggar.Uncacheable("too many functions call each other") from None
+    except _saggar.Uncacheable:
+        raise
+    except Exception as error:
+        raise _saggar.Uncacheable(f"something that it reads raises {type(error).__name__}: {error}") from None
     return nodes, links
 
 
@@ -193,6 +199,7 @@ def _build(obj: object, interpreted: bool) -> Node:
     def take(what: str, value: object) -> None:
         if what in read or value is sys.modules or value is os.environ:
             return  # for the latter, see _read_dynamic
+        node.words.extend(_words_in(value))
         before = len(node.references)
         try:
             encoded = encoder.encode(value)
@@ -207,6 +214,10 @@ def _build(obj: object, interpreted: bool) -> Node:
             read[what] = _saggar.Raw(encoded)
         except _saggar.Uncacheable as error:
             raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {error}") from None
+        except RecursionError:
+            raise
+        except Exception as error:  # raised by an object that was looked at
+            raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {type(error).__name__}: {error}") from None
         if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
             node.mutable = True
 
@@ -325,13 +336,24 @@ def _words(found: code.Facts) -> tuple[str, ...]:
     return (*found.names, *filter(str.isidentifier, found.strings))
 
 
+def _words_in(value: object) -> tuple[str, ...]:
+    """The names of attributes that a value stands for."""
+    if type(value) is str:
+        return (value,) if value.isidentifier() else ()
+    if type(value) is operator.attrgetter:
+        return tuple(word for path in value.__reduce__()[1] for word in path.split("."))  # type: ignore[union-attr]
+    return (value.__reduce__()[1][0],) if type(value) is operator.methodcaller else ()  # type: ignore[return-value]
+
+
 def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[str, ...], names: tuple[str, ...],
                  take: Any, seen: set[str]) -> None:
     value: object = module
     for attribute in attributes:
         holder = value
+        if attribute == "__dict__":
+            break  # any of its names, see _read_dynamic
         _guard(node, holder.__dict__, attribute, holder.__dict__.get(attribute, _MISSING))
-        value = _module_attribute(node, holder, attribute)
+        value = _module_attribute(node, holder, attribute, take)
         if value is _MISSING:
             return
         label = f"{label}.{attribute}"
@@ -342,10 +364,13 @@ def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[s
     node.passed.append((label, value))
 
 
-def _module_attribute(node: Node, module: Any, name: str) -> object:
+def _module_attribute(node: Node, module: Any, name: str, take: Any) -> object:
     found = module.__dict__.get(name, _MISSING)
     if found is _MISSING and (type(module) is not ModuleType or "__getattr__" in module.__dict__):
         node.mutable = True  # it is made anew each time, for all that is known
+        if node.interpreted and "__path__" in module.__dict__ and _is_there(f"{module.__name__}.{name}"):
+            _not_loaded(node, f"{module.__name__}.{name}", take)
+            return _MISSING
         try:
             return getattr(module, name, _MISSING)
         except Exception:
@@ -360,7 +385,7 @@ def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, .
     seen.add(module.__name__)
     for name in names:
         _guard(node, module.__dict__, name, module.__dict__.get(name, _MISSING))
-        inner = _module_attribute(node, module, name) if node.interpreted else module.__dict__.get(name, _MISSING)
+        inner = _module_attribute(node, module, name, take) if node.interpreted else module.__dict__.get(name, _MISSING)
         if inner is not _MISSING:
             take(f"{label}.{name}", inner)
         if isinstance(inner, ModuleType):
@@ -368,29 +393,75 @@ def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, .
 
 
 def _read_imports(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
-    """What a function that Python runs imports when it is called."""
+    """
+    What a function that Python runs imports when it is called. Nothing is imported here, where Numba's lock is held and
+    the function may never come to that import: what is not loaded counts as that, until it is.
+    """
     seen: set[str] = set()
+    words = (*_words(found), *node.words)
     for level, name, names in code.imports(python.__code__):
         try:
             full = importlib.util.resolve_name("." * level + name, python.__globals__.get("__package__"))
-            if functions.is_pinned(full):
-                continue
-            module = importlib.import_module(full)
-            inner = [(one, _imported(module, one)) for one in names]
-        except ModuleNotFoundError:
-            take(f"import {full}", "not there")
-            node.mutable = True
-            continue
         except Exception as error:
             raise _saggar.Uncacheable(f"import of {name} in {node.label}: {error}") from None
+        if functions.is_pinned(full):
+            continue
+        module = _loaded(node, full)
+        if module is None:
+            _not_loaded(node, full, take)
+            continue
         label = f"import {full}"
         if not names:
-            _read_passed(node, label, module, _words(found), take, seen)
-        for one, value in inner:
+            _read_passed(node, label, module, words, take, seen)
+        for one in names:
+            value = module.__dict__.get(one, _MISSING)
             _guard(node, module.__dict__, one, value)
+            if value is _MISSING:
+                value = _loaded(node, f"{full}.{one}") or _module_attribute(node, module, one, take)
+            if value is _MISSING:
+                if getattr(module.__dict__.get("__spec__"), "_initializing", False):
+                    raise _saggar.Uncacheable(f"{node.label} imports {one} from {full}, which is being imported")
+                _not_loaded(node, f"{full}.{one}", take)
+                continue
             take(f"{label}.{one}", value)
             if isinstance(value, ModuleType):
-                _read_passed(node, f"{label}.{one}", value, _words(found), take, seen)
+                _read_passed(node, f"{label}.{one}", value, words, take, seen)
+
+
+def _loaded(node: Node, full: str) -> ModuleType | None:
+    """A module that is loaded, or None."""
+    module = sys.modules.get(full)
+    if module is None:
+        node.mutable = True  # it may be loaded later
+    elif not isinstance(module, ModuleType):
+        raise _saggar.Uncacheable(f"{node.label} imports {full}, which is no module")
+    else:
+        _guard(node, sys.modules, full, module)
+    return module
+
+
+def _not_loaded(node: Node, full: str, take: Any) -> None:
+    """A module that a function may import, and that is not loaded. Whether it can be imported is not known."""
+    there = _is_there(full)
+    python = node.function.python
+    if there and (python is None or texts.catches(python.__code__)):
+        raise _saggar.Uncacheable(f"{node.label} imports {full} if it can, and that is not loaded")
+    take(f"import {full}", "not loaded" if there else "not there")
+    node.mutable = True
+
+
+def _is_there(full: str) -> bool:
+    """True if a finder finds a module, or the package that it would be in and that is not loaded either."""
+    parent, _, _ = full.rpartition(".")
+    try:
+        if not parent:
+            return importlib.util.find_spec(full) is not None
+        if sys.modules.get(parent) is None:
+            return _is_there(parent)
+        path = vars(sys.modules[parent]).get("__path__")
+        return path is not None and importlib.machinery.PathFinder.find_spec(full, list(path)) is not None
+    except Exception as error:
+        raise _saggar.Uncacheable(f"looking for the module {full}: {type(error).__name__}: {error}") from None
 
 
 def _read_by_callees(node: Node, take: Any) -> None:
@@ -400,37 +471,93 @@ def _read_by_callees(node: Node, take: Any) -> None:
         words = [word for each in known if each is not None and each.python is not None
                  for word in _words(code.facts(each.python.__code__))]
         for label, module in list(node.passed):
-            _read_passed(node, f"{label} by callees", module, tuple(dict.fromkeys(words)), take, set())
+            _read_passed(node, f"{label} by callees", module, tuple(dict.fromkeys((*words, *node.words))), take, set())
 
 
 def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
-    """What a function that Python runs may reach by texts: globals()["K"], exec(source), import_module("m").K."""
-    space, names = python.__globals__, set(found.names)
-    if "__subclasses__" in names:
-        raise _saggar.Uncacheable(f"{node.label} asks for all subclasses of a class")
-    if names & _ENVIRONMENT:
-        for text in filter(str.isidentifier, found.strings):
-            take(f"environment {text}", os.environ.get(text))
+    """What a function that Python runs may reach by texts: globals()["K"], exec(source), import_module("m").K, environ["X"]."""
+    hidden = texts.HIDDEN.intersection((*found.names, *found.strings))
+    if hidden:
+        raise _saggar.Uncacheable(f"{node.label} reads {', '.join(sorted(hidden))}")
+    if any(id(value) in texts.OBJECTS for value in (*(python.__defaults__ or ()), *(python.__kwdefaults__ or {}).values())):
+        raise _saggar.Uncacheable(f"a default value of {node.label} leads to what has no name in it")
+    asked: dict[str, list[str | None]] = {}
+    met = set()
+    for use in texts.uses(python.__code__):
+        met.update((use.name, use.imported, *use.attributes))
+        kind, text = _asked(node, python, use, take)
+        if kind is not None:
+            asked.setdefault(kind, []).append(text)
+    open_to = {kind for kind, given in asked.items() if None in given} | {
+        kind for name, kind in texts.NAMES.items() if name in found.names and name not in met}
+    if {"eval", "exec"} & set(asked):
+        open_to.discard("globals")  # where code from a text is run
+    if any("def " in text or "lambda" in text for text in found.strings):
+        open_to.discard("exec")  # it makes a function, which Numba compiles and which is looked at then
+    if open_to:
+        raise _saggar.Uncacheable(f"{node.label} reads what a text names that is not in its code ({', '.join(sorted(open_to))})")
+    for name in filter(None, asked.get("environment", ())):
+        take(f"environment {name}", os.environ.get(name))
         node.mutable = True
-    if names & (_BY_TEXT | _BY_MODULE):
-        texts = found.strings if names & _BY_TEXT else (*found.strings, *found.names)
-        for word in dict.fromkeys(word for text in texts for word in _WORD.findall(text)):
-            value = space.get(word, _MISSING)
+    if _BY_TEXT.intersection(found.names) or {"globals", "eval", "exec"} & set(asked):
+        given = (*found.strings, *(text for kind in ("globals", "eval", "exec") for text in asked.get(kind, ()) if text))
+        for word in dict.fromkeys(word for text in given for word in _WORD.findall(text)):
+            value = python.__globals__.get(word, _MISSING)
+            _guard(node, python.__globals__, word, value)
             if value is not _MISSING and value is not python:
-                _guard(node, space, word, value)
                 take(f"global {word}", value)
-    if names & _BY_MODULE:
-        node.mutable = True  # what is not loaded yet may be, later
-        for text in found.strings:
-            module = sys.modules.get(text)
-            if isinstance(module, ModuleType):
-                _read_passed(node, f"import {text}", module, _words(found), take, set())
+    for full in filter(None, asked.get("module", ())):
+        module = None if functions.is_pinned(full) else _loaded(node, full)
+        if module is not None:
+            _read_passed(node, f"import {full}", module, (*_words(found), *node.words), take, set())
+        elif not functions.is_pinned(full):
+            _not_loaded(node, full, take)
 
 
-def _imported(module: ModuleType, name: str) -> object:
-    """What `from module import name` gives."""
-    found = getattr(module, name, _MISSING)
-    return importlib.import_module(f"{module.__name__}.{name}") if found is _MISSING else found
+def _asked(node: Node, python: FunctionType, use: texts.Use, take: Any) -> tuple[str | None, str | None]:
+    """What a variable leads to by a text (see `texts`), and the text; None if it is not constant."""
+    value: Any = _MISSING
+    kind = None
+    if not use.local:
+        value = _variable(python, use.name)
+    elif use.imported is not None:
+        value = sys.modules.get(use.imported, _MISSING)
+        kind = texts.NAMES.get(use.imported)
+    number = 0
+    for number in range(len(use.attributes) + 1):
+        kind = kind or texts.OBJECTS.get(id(value))
+        if kind is not None or number == len(use.attributes):
+            break
+        attribute = use.attributes[number]
+        if issubclass(type(value), ModuleType):
+            if attribute == "__dict__" and not functions.is_pinned(value.__name__):
+                text = _given(python, use.text_after(number + 1))
+                if text is not None:
+                    _read_passed(node, f"{value.__name__}.__dict__", value, (text,), take, set())
+                return "__dict__", text
+            value = vars(value).get(attribute, _MISSING)
+        else:
+            value = _MISSING
+            if (kind := texts.NAMES.get(attribute)) is not None:
+                number += 1
+                break
+    return kind, None if kind is None else _given(python, use.text_after(number))
+
+
+def _given(python: FunctionType, text: tuple[str, str] | None) -> str | None:
+    if text is None or text[0] == "text":
+        return text and text[1]
+    value = _variable(python, text[1])
+    return value if type(value) is str else None
+
+
+def _variable(python: FunctionType, name: str) -> object:
+    """What a free, a global or a built-in variable of a function is bound to."""
+    if name in python.__code__.co_freevars:
+        return _attribute((python.__closure__ or ())[python.__code__.co_freevars.index(name)], "cell_contents")
+    if name in python.__code__.co_cellvars:
+        return _MISSING
+    return python.__globals__.get(name, vars(builtins).get(name, _MISSING))
 
 
 def _guard(node: Node, holder: Any, name: str, value: object) -> None:

@@ -27,13 +27,21 @@ def _find(filename: str) -> str:
         return filename.replace(os.sep, "/") if not filename.startswith("..") else os.path.basename(filename)
     base = os.path.basename(filename)
     for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) == filename and name not in ("__main__", "__mp_main__"):
+        if _file(module) == filename and name not in ("__main__", "__mp_main__"):
             parts = name.split(".")
             if base == "__init__.py":
                 parts.append("__init__")
             if parts[-1] + ".py" == base:
                 return "/".join(parts) + ".py"
     return base
+
+
+def _file(module: Any) -> object:
+    """Where a module says it comes from. One that is loaded when something of it is read is left alone."""
+    try:
+        return vars(module).get("__file__")
+    except Exception:
+        return None
 
 
 def logical(loc: Any) -> Any:

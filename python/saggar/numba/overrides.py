@@ -41,11 +41,23 @@ def _passing() -> list[Any]:
 
 def _attributes() -> list[object]:
     found = [t for t in templates.builtin_registry.attributes
-             if "_attr" in vars(t) and extensions.is_foreign_template(t) and not extensions.is_foreign(t.key)]
+             if extensions.is_foreign_template(t) and not extensions.is_foreign(t.key)]
     if not found:
         return []
+    cpu_target.target_context.refresh()  # loads what Numba's own overloads stand in
     cpu_target.typing_context.refresh()
-    return [("attribute", descriptions.template(t)) for t in found if _has_attribute(t.key, t._attr)]
+    return [("attribute", extensions.subject_text(t.key), descriptions.template(t)) for t in found
+            if (names := _resolved(t)) is None or any(_has_attribute(t.key, name) for name in names)]
+
+
+def _resolved(template: Any) -> list[str] | None:
+    """The attributes that a template is for; None if it decides that itself."""
+    if "_attr" in vars(template):
+        return [template._attr]
+    names = [name.rpartition(".")[2] for name, _ in descriptions.functions_of(template)]
+    if "generic_resolve" in names:
+        return None
+    return [name[len("resolve_"):] for name in names if name.startswith("resolve_")]
 
 
 def _has_attribute(key: Any, name: str) -> bool:

@@ -28,6 +28,7 @@ def apply() -> None:
     _ufuncs(ufuncbuilder, wrappers)
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
+    _constants(base)
     dependencies.apply(context, base, codegen)
     pickles.apply(base, pythonapi)
 
@@ -288,6 +289,19 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
     cls.from_function = classmethod(functools.wraps(original_from)(from_function))
     cls.derive = functools.wraps(original_derive)(derive)
     itanium_mangler.mangle_type_or_value = functools.wraps(original_mangle)(mangle_type_or_value)
+
+
+def _constants(base: Any) -> None:
+    """The same bytes for the same arrays and records, whatever lies between their fields."""
+    original = base.BaseContext.get_constant_generic
+    from . import values
+
+    @functools.wraps(original)
+    def get_constant_generic(self: Any, builder: Any, ty: Any, val: Any) -> Any:
+        val = values.without_padding(val)
+        return original(self, builder, ty, val)
+
+    base.BaseContext.get_constant_generic = get_constant_generic
 
 
 def _contents(environment: Any, callconv: Any) -> None:

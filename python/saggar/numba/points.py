@@ -66,6 +66,7 @@ def check() -> None:
     _expect(templates._OverloadFunctionTemplate, "_build_impl", "self", "cache_key", "args", "kws")
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
+    _expect(base.BaseContext, "get_constant_generic", "self", "builder", "ty", "val")
     _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")

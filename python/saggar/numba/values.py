@@ -8,7 +8,10 @@ from __future__ import annotations
 import copyreg
 import enum
 import functools
+import io
 import sys
+import threading
+import weakref
 from collections.abc import Callable
 from types import (BuiltinFunctionType, CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, MethodType,
                    ModuleType)
@@ -29,8 +32,12 @@ BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__
 _OF_ENUMS = {"_member_map_", "_member_names_", "_value2member_map_", "_unhashable_values_", "_hashable_values_", "_member_type_",
              "_unhashable_values_map_", "_new_member_", "_use_args_", "_value_repr_", "_generate_next_value_", "_sort_order_"}
 _OF_MEMBERS = {"_name_", "_value_", "__objclass__", "_sort_order_"}
+_MANAGED_DICT, _MANAGED_WEAKREF = 1 << 4, 1 << 3  # Py_TPFLAGS: in front of the object
+_WORD = object.__basicsize__ // 2
 _VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 DESCRIPTORS = (GetSetDescriptorType, MemberDescriptorType)
+_SOLID = (dict, list, set, frozenset, int, float, complex, str, bytes)  # what an object of a derived class holds is seen
+_STATELESS = (type(threading.Lock()), type(threading.RLock()), io.IOBase)  # known by name: locks, and files, which are not followed
 _NAMED = (type, BuiltinFunctionType, np.ufunc, type(len), type(str.join), type(np.ndarray.sum))
 
 
@@ -59,7 +66,7 @@ class Encoder:
         self._held_before: dict[int, tuple[int, object]] = {}  # number and object, by id: many may hold the same one
 
     def encode(self, value: object) -> bytes:
-        if type(value) is np.ndarray and value.nbytes > LARGEST_ARRAY:
+        if isinstance(value, np.ndarray) and value.nbytes > LARGEST_ARRAY:
             raise _saggar.Uncacheable(f"an array of {value.nbytes} bytes")
         return _saggar.encode(value, self.other)
 
@@ -194,6 +201,8 @@ class Encoder:
             return _saggar.Record("vectorize", tuple(sorted(self._held(value, sorted(vars(value).items())))))
         if isinstance(value, CodeType):
             return _saggar.Digest("code", code.facts(value).digest)
+        if self.interpreted and isinstance(value, weakref.ref):
+            return _saggar.Record("weak reference", (("to", value()),))
         if isinstance(value, _VIEWS):
             return _saggar.Record("view", (("class", kinds.class_name(type(value))), ("items", tuple(value))))
         if isinstance(value, _NAMED) or kinds.module_of(type(value)) == "numpy" and callable(value) and hasattr(value, "__name__"):
@@ -215,7 +224,10 @@ class Encoder:
         module = kinds.module_of(type(value))
         version = foreign.speaks_for(module)
         if self.interpreted and not version and module.partition(".")[0] not in ("numba", "llvmlite"):
-            state = _pickled(value) if functions.is_pinned_class(type(value)) else _state(value)
+            pinned = functions.is_pinned_class(type(value)) and not isinstance(value, threading.local)
+            state = _pickled(value) if pinned else _state(value)
+            if state is None and not isinstance(value, _STATELESS) and not hasattr(type(value), "__get__"):
+                raise _saggar.Uncacheable(f"{kinds.what(value)}, which does not show what it holds")
             if state is not None:
                 return _saggar.Record("object", (("class", self._class(type(value))), *self._held(value, state)))
         if _has_numba_type(value):
@@ -247,20 +259,35 @@ def _pickled(value: Any) -> list[tuple[str, Any]] | None:
     return [(f"part {number}", part) for number, part in enumerate(parts)]
 
 
-def _state(value: Any) -> list[tuple[str, Any]]:
-    """What an object consists of: its attributes, and what it holds as a built-in container or number."""
-    slots = [name for cls in type(value).__mro__ for name in _slots(cls) if hasattr(value, name)]
+def _state(value: Any) -> list[tuple[str, Any]] | None:
+    """What an object consists of: its attributes, and what it holds as a built-in container or number; None if it holds more."""
+    cls = type(value)
+    slots = [name for base in cls.__mro__ for name in _slots(base) if hasattr(value, name)]
     state = [*sorted(getattr(value, "__dict__", {}).items()), *((f"slot {name}", getattr(value, name)) for name in slots)]
-    for base in (dict, list, set, frozenset, int, float, complex, str, bytes):
-        if isinstance(value, base):
-            state.append(("value", base(value)))
-            break
+    solid = next((base for base in _SOLID if isinstance(value, base)), object)
+    if solid is not object:
+        state.append(("value", solid(value)))
+    if _hides(cls, solid) and not isinstance(value, threading.local):
+        pickled = _pickled(value)
+        if pickled is None:
+            return None
+        state.extend(pickled)
+        state.extend((name, text) for name in ("__module__", "__qualname__") if type(text := getattr(value, name, None)) is str)
     return state
+
+
+def _hides(cls: type, solid: type) -> bool:
+    """True if objects of a class are larger than their attributes: a class written in C is among the bases."""
+    words = sum(len(_slots(base)) for base in cls.__mro__)
+    words += cls.__dictoffset__ != 0 and not cls.__flags__ & _MANAGED_DICT
+    words += cls.__weakrefoffset__ != solid.__weakrefoffset__ and not cls.__flags__ & _MANAGED_WEAKREF
+    return cls.__basicsize__ > solid.__basicsize__ + words * _WORD
 
 
 def _slots(cls: type) -> tuple[str, ...]:
     slots = vars(cls).get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(name for name in slots if name not in ("__dict__", "__weakref__"))
+    return tuple(f"_{cls.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
+                 for name in ((slots,) if isinstance(slots, str) else slots) if name not in ("__dict__", "__weakref__"))
 
 
 def functions_behind(member: Any) -> tuple[Any, ...]:
@@ -301,6 +328,45 @@ def _option(value: Any) -> object | None:
     if hasattr(value, "value"):
         return _saggar.Record("inline", (("value", value.value),))
     return None
+
+
+def without_padding(value: Any) -> Any:
+    """An array or a record with zeros in the bytes that belong to no field, as it is encoded; itself if it has none."""
+    if type(value) not in (np.ndarray, np.void, np.record, np.recarray) or value.dtype.names is None or value.dtype.hasobject:
+        return value
+    if value.nbytes > LARGEST_ARRAY or not value.flags.forc or not _gaps(value.dtype).size:
+        return value  # of a large one, Numba takes the address
+    return value.view(_Flat) if isinstance(value, np.ndarray) else _zeroed(np.array(value))[()]
+
+
+class _Flat(np.ndarray):
+    """An array whose flat copy, which Numba makes a constant of, has zeros there. NumPy copies a structure's fields alone."""
+
+    def flatten(self, order: str = "C") -> Any:  # type: ignore[override]
+        return _zeroed(self.view(np.ndarray).flatten(order))  # type: ignore[call-overload]
+
+
+def _zeroed(array: Any) -> Any:
+    array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize)[:, _gaps(array.dtype)] = 0
+    return array
+
+
+def _gaps(dtype: Any) -> Any:
+    """The offsets of the bytes of an item that belong to no field."""
+    used = np.zeros(dtype.itemsize, bool)
+
+    def mark(one: Any, offset: int) -> None:
+        if one.subdtype is not None:
+            for at in range(0, one.itemsize, one.base.itemsize or 1):
+                mark(one.base, offset + at)
+        elif one.names is not None:
+            for name in one.names:
+                mark(one.fields[name][0], offset + one.fields[name][1])
+        else:
+            used[offset:offset + one.itemsize] = True
+
+    mark(dtype, 0)
+    return np.flatnonzero(~used)
 
 
 def _has_numba_type(value: object) -> bool:

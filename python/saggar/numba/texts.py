@@ -1,0 +1,136 @@
+"""Where code reads something by a text: `os.environ["X"]`, `globals()["K"]`, `import_module("m")`, `eval("K")`.
+
+What is read so has no name in the code's table of names, and the object that leads to it may have any (`from os import getenv as g`). So every load
+of a variable is listed with the attributes read from it and the text that follows, if that is a constant or a variable;
+whoever asks knows by the object behind the name whether it matters.
+"""
+from __future__ import annotations
+
+import builtins
+import dis
+import importlib
+import importlib.util
+import os
+import sys
+from types import CodeType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+# What leads to something by a text, by the object; its name where no object is at hand (a local variable).
+OBJECTS: dict[int, str] = {id(value): kind for kind, found in (
+    ("environment", (os.environ, os.getenv, getattr(os, "environb", os.environ), getattr(os, "getenvb", os.getenv))),
+    ("module", (importlib.import_module, importlib.util.find_spec, builtins.__import__, sys.modules)),
+    ("globals", (builtins.globals,)), ("eval", (builtins.eval,)), ("exec", (builtins.exec,))) for value in found}
+NAMES = {"environ": "environment", "getenv": "environment", "environb": "environment", "getenvb": "environment",
+         "import_module": "module", "find_spec": "module"}
+HIDDEN = {"__globals__", "f_globals", "__subclasses__"}  # attributes that lead anywhere
+_GETTERS = {"get", "pop", "setdefault", "__getitem__", "__contains__"}
+_SKIPPED = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "RESUME", "COPY_FREE_VARS", "MAKE_CELL"}
+_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+_VARIABLE = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_FROM_DICT_OR_DEREF"}
+_LOCAL = {"LOAD_FAST", "LOAD_FAST_CHECK"}
+_CALLS = {"CALL", "CALL_FUNCTION", "CALL_METHOD"}
+_FARTHEST = 40  # instructions between a text and the call that it is an argument of
+
+
+class Use(NamedTuple):
+    """
+    A variable that is loaded, the attributes that are read from it, and what it is asked for then: ("text", the text),
+    ("variable", its name), or None. `imported`: the module or ("from", name) that the local variable stands for.
+    """
+
+    name: str
+    local: bool
+    imported: str | None
+    attributes: tuple[str, ...]
+    text: tuple[str, str] | None
+
+    def text_after(self, number: int) -> tuple[str, str] | None:
+        """The text if it is asked of the object behind that many attributes, or of one of its ways to get an item."""
+        rest = self.attributes[number:]
+        return self.text if not rest or len(rest) == 1 and rest[0] in _GETTERS else None
+
+
+_known: WeakKeyDictionary[CodeType, tuple[Use, ...]] = WeakKeyDictionary()
+
+
+def uses(code: CodeType) -> tuple[Use, ...]:
+    """Every load of a variable in a function and in those inside it, each once."""
+    known = _known.get(code)
+    if known is None:
+        steps = [step for step in dis.get_instructions(code) if step.opname not in _SKIPPED]
+        found = dict.fromkeys(_in(steps))
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                found.update(dict.fromkeys(uses(constant)))
+        known = _known[code] = tuple(found)
+    return known
+
+
+def _in(steps: list[dis.Instruction]) -> list[Use]:
+    imported: dict[str, str] = {}
+    found: list[Use] = []
+    for at, step in enumerate(steps):
+        if step.opname in ("IMPORT_NAME", "IMPORT_FROM") and at + 1 < len(steps) and steps[at + 1].opname.startswith("STORE_"):
+            imported[str(steps[at + 1].argval)] = step.argval.partition(".")[0]  # `import a.b` stores a
+        if step.opname not in _VARIABLE and step.opname not in _LOCAL:
+            continue
+        after = at + 1
+        attributes: list[str] = []
+        while after < len(steps) and steps[after].opname in _ATTRIBUTE:
+            attributes.append(steps[after].argval)
+            after += 1
+        if step.opname in _LOCAL and not attributes and step.argval not in imported:
+            continue
+        found.append(Use(step.argval, step.opname in _LOCAL, imported.get(step.argval), tuple(attributes), _text(steps, at, after)))
+    return found
+
+
+def _text(steps: list[dis.Instruction], start: int, at: int) -> tuple[str, str] | None:
+    while at < len(steps) and steps[at].opname == "PUSH_NULL":
+        at += 1
+    if at < len(steps) and steps[at].opname in _CALLS and steps[at].arg == 0:  # globals()
+        at += 1
+        if at < len(steps) and steps[at].opname in _ATTRIBUTE and steps[at].argval in _GETTERS:
+            at += 1
+    if at >= len(steps):
+        return None
+    if steps[at].opname == "CONTAINS_OP":
+        return _constant(steps[start - 1]) if start else None
+    found = _constant(steps[at])
+    return found if found is not None and _is_asked(steps, at + 1) else None
+
+
+def _constant(step: dis.Instruction) -> tuple[str, str] | None:
+    if step.opname == "LOAD_CONST" and type(step.argval) is str:
+        return "text", step.argval
+    return ("variable", step.argval) if step.opname in _VARIABLE else None
+
+
+def _is_asked(steps: list[dis.Instruction], at: int) -> bool:
+    """True if what was loaded just before is the first argument of a call, or an index, as it is."""
+    depth = 1  # what was loaded, and what lies on top of it
+    for step in steps[at:at + _FARTHEST]:
+        name, count = step.opname, step.arg or 0
+        if name in _CALLS and count == depth or name in ("CALL_FUNCTION_KW", "CALL_KW") and count + 1 == depth:
+            return True
+        if name == "BINARY_SUBSCR" and depth == 1:
+            return True
+        if not name.startswith("LOAD_") and name not in ("PUSH_NULL", "KW_NAMES"):
+            taken = count if name.startswith(("BUILD_", "CALL")) else 2
+            if "JUMP" in name or taken >= depth:
+                return False
+        elif name in _ATTRIBUTE and depth == 1:
+            return False
+        depth += dis.stack_effect(step.opcode, step.arg, jump=False)
+        if name in _CALLS and sys.version_info[:2] == (3, 11):
+            depth -= count  # there the arguments are taken by an instruction before it
+    return False
+
+
+def catches(code: CodeType) -> bool:
+    """True if a function, or one inside it, goes on after an exception."""
+    return _POP_EXCEPT in code.co_code[::2] or any(catches(inner) for inner in code.co_consts if isinstance(inner, CodeType))
+
+
+_POP_EXCEPT = dis.opmap["POP_EXCEPT"]
