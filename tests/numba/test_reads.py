@@ -10,7 +10,7 @@ import pytest
 SAGGAR = os.environ.get("SAGGAR_BIN")
 OLD = tuple(map(int, numba.__version__.split(".")[:2])) < (0, 67)  # names constants by their addresses
 HEAD = """
-    import collections, contextvars, ctypes, datetime, importlib, operator, os, sys, threading, types as T
+    import collections, contextvars, ctypes, datetime, functools, importlib, operator, os, sys, threading, types as T
     from importlib import import_module as im
     from os import environ as en, getenv as ge
     import numpy as np
@@ -34,6 +34,7 @@ HEAD = """
     day, queue, array, struct = Day(2000 + V, 1, 1), Queue([V]), np.array([V]).view(Array), Struct(V)
     error, local, plain_local, made, var = Error(V), Local(), threading.local(), (i for i in [V]), contextvars.ContextVar("v", default=V)
     local.v = plain_local.v = V
+    pa, holder = functools.partial(ge, "ED"), T.SimpleNamespace(ask=ge)
     """
 ONE = """
     def g{0}(x): pass
@@ -48,7 +49,8 @@ KEPT = ['int(ge("ED"))', 'int(en["ED"])', 'int(ge(PLACE))', 'int("ED" in en) + i
         'gl()["K"]', 'gl()[NAME]', 'im("mm").K', 'ag(m)', 'getattr(m, NAME)', 'ev("KX")', 'day.year - 2000', 'queue[0]', 'int(array[0])',
         'struct.v', 'error.args[0]', 'local.v', 'plain_local.v']
 REFUSED = ['int(en["E" + "xD"[1:]])', 'int(ge("E%s" % "D"))', 'gl()["K%s" % "X"]', 'ev("K%s" % "X")', 'eval("K%s" % "X")', 'im("m%s" % "m").K',
-           'sys._getframe().f_globals["K"]', 'D.__globals__["K"]', 'm.__dict__["".join(["K"])]', 'next(made)', 'var.get()']
+           'sys._getframe().f_globals["K"]', 'D.__globals__["K"]', 'm.__dict__["".join(["K"])]', 'next(made)', 'var.get()',
+           'int(functools.partial(ge, "ED")())', 'int(pa())', 'int(holder.ask("ED"))', '(lambda a, b=ge: int(b(a)))("ED")']
 
 
 def test_what_an_overload_reads(project):

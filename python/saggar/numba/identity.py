@@ -202,6 +202,7 @@ def _build(obj: object, interpreted: bool) -> Node:
         node.words.extend(_words_in(value))
         before = len(node.references)
         try:
+            encoder.read = value
             encoded = encoder.encode(value)
             if interpreted and memos.is_one(function.python, what):
                 node.kept[what] = encoded

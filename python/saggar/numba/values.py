@@ -23,7 +23,7 @@ from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
 from .. import _saggar
-from . import code, foreign, functions, kinds
+from . import code, foreign, functions, kinds, texts
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
@@ -62,6 +62,7 @@ class Encoder:
     def __init__(self, reference: Callable[[object], object], interpreted: bool = False) -> None:
         self.reference = reference
         self.interpreted = interpreted
+        self.read: object = None  # what has a name in the function that reads it
         self._open: list[object] = []  # types that are being encoded
         self._held_before: dict[int, tuple[int, object]] = {}  # number and object, by id: many may hold the same one
 
@@ -72,6 +73,8 @@ class Encoder:
 
     def other(self, value: Any) -> object:
         """The canonical value of an object that is not a plain value. Raises Uncacheable."""
+        if self.interpreted and id(value) in texts.INSIDE and value is not self.read:
+            raise _saggar.Uncacheable("what reads environment variables or modules by a text, inside of an object")
         if isinstance(value, types.Type):
             return self._type(value)
         if isinstance(value, ModuleType):

@@ -160,7 +160,7 @@ case("import_in_overload", KIND, "a name that an @overload imports when it is ca
     def _g(x):
         from .third import K
         return lambda x: x + K
-    """}, "lib.f(10)", third, needed="f")
+    """}, "lib.f(10)", third, needed="f", refusal=True)
 case("import_in_intrinsic", KIND, "a module that an @intrinsic imports while it generates code", ISSUE, {**IMPORTED, "other.py": """
     from numba.extending import intrinsic
     @intrinsic
@@ -169,7 +169,7 @@ case("import_in_intrinsic", KIND, "a module that an @intrinsic imports while it 
             from . import third
             return builder.add(args[0], context.get_constant(sig.return_type, third.K))
         return x(x), code
-    """}, "lib.f(10)", third, needed="f")
+    """}, "lib.f(10)", third, needed="f", refusal=True)
 case("import_of_something_else", KIND, "another name in a module that an @overload imports from", "numba#9316", {**IMPORTED, "other.py": """
     from numba.extending import overload
     def g(x): pass
@@ -177,7 +177,7 @@ case("import_of_something_else", KIND, "another name in a module that an @overlo
     def _g(x):
         from .third import K
         return lambda x: x + K
-    """}, "lib.f(10)", edit("third.py", "L = 10", "L = 20"), needed="")
+    """}, "lib.f(10)", edit("third.py", "L = 10", "L = 20"), needed="", refusal=True)
 case("overload_asks_once", KIND, "an @overload whose answer another function got first", ISSUE, {"other.py": """
     from numba import types
     from numba.core.registry import cpu_target
