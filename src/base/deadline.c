@@ -54,10 +54,14 @@ static void *helper(void *arg) {
     return NULL;
 }
 
-static bool start(struct sg_job *job, pthread_t *thread) {
+static bool start(struct sg_job *job, struct sg_watch *watch, bool left, pthread_t *thread) {
     pthread_attr_t attr;
     pthread_condattr_t clock;
     sigset_t all, before;
+    job->watch = watch;
+    job->done = false;
+    job->left = left;
+    atomic_init(&job->ticks, 0);
     if (pthread_attr_init(&attr) != 0)
         return false;
     pthread_attr_setstacksize(&attr, STACK);
@@ -98,10 +102,7 @@ int sg_job_run(struct sg_job *job, struct sg_watch *watch, uint64_t patience) {
         job->drop(job);
         return SAGGAR_ETIMEOUT;
     }
-    job->watch = watch;
-    job->done = job->left = false;
-    atomic_init(&job->ticks, 0);
-    if (!start(job, &thread)) {
+    if (!start(job, watch, false, &thread)) {
         job->run(job);
         return SAGGAR_OK;
     }
@@ -119,4 +120,15 @@ int sg_job_run(struct sg_job *job, struct sg_watch *watch, uint64_t patience) {
         pthread_detach(thread);
     pthread_setcancelstate(before, &before);
     return done ? SAGGAR_OK : SAGGAR_ETIMEOUT;
+}
+
+void sg_job_leave(struct sg_job *job, struct sg_watch *watch) {
+    pthread_t thread;
+    count(watch, 1);
+    if (start(job, watch, true, &thread)) {
+        pthread_detach(thread);
+    } else {
+        count(watch, -1);
+        job->drop(job);
+    }
 }

@@ -43,6 +43,10 @@ struct sg_job {
  */
 int sg_job_run(struct sg_job *job, struct sg_watch *watch, uint64_t patience);
 
+/** Starts the job and leaves it at once, also while other calls are out: for what must be done whenever the
+ * file system answers again. Where there can be no thread it is dropped. */
+void sg_job_leave(struct sg_job *job, struct sg_watch *watch);
+
 /** Called by what a job does, where it gets on: the patience begins anew. Does nothing outside of jobs. */
 void sg_job_tick(void);
 

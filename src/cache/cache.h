@@ -9,7 +9,7 @@
  * libraries.c  do the system's libraries have what it needs
  * depend.c   do the dependencies of a candidate hold; files.c: the digests of files
  * aside.c    candidates that are not to be used again
- * claims.c   who compiles what
+ * claims.c   who compiles what; lockfile.c: its locks; claims_network.c: on network file systems
  * mapping.c  keys and values of any bytes, as entries; mapping_list.c: all of them
  *
  * A saggar_cache lives until it is closed and its last entry is released. Nothing but the claims takes a

@@ -164,10 +164,11 @@ static struct sg_lock_file *get_file(struct sg_tier *store) {
 }
 
 /* With the place in the table taken: the lock among processes. */
-static enum sg_lock_result lock(struct sg_tier *store, int fd, uint64_t offset, uint64_t deadline,
-                                bool *waited) {
-    if (sg_store_is_network(store))
-        return sg_claims_network_lock(store, fd, offset, deadline, waited);
+static enum sg_lock_result lock(const struct saggar_claim *claim, uint64_t deadline, bool *waited) {
+    uint64_t offset = claim->held.offset;
+    int fd = claim->file->fd; /* stays open while we stand in the table */
+    if (sg_store_is_network(claim->store))
+        return sg_claims_network_lock(claim->store, claim->file, fd, offset, deadline, waited);
     enum sg_lock_result result = sg_lock_try(fd, offset);
     if (result != SG_LOCK_TAKEN || sg_now_ns(CLOCK_MONOTONIC) >= deadline)
         return result;
@@ -175,39 +176,21 @@ static enum sg_lock_result lock(struct sg_tier *store, int fd, uint64_t offset, 
     return sg_lock_wait(fd, offset, deadline);
 }
 
-/* The lock file with the claim in its table. NULL: none, or the place in it is not free in time. */
-static struct sg_lock_file *take_place(struct saggar_claim *claim, uint64_t offset, uint64_t deadline,
-                                       bool *waited) {
-    for (int i = 0; i < OPENINGS; i++) { /* somebody may close it just when we have it */
+/* Puts the claim into the table of the lock file. False: there is none, or the place is not free in time. */
+static bool take_place(struct saggar_claim *claim, uint64_t offset, uint64_t deadline, bool *waited) {
+    for (int i = 0; i < OPENINGS; i++) { /* somebody may close the file just when we have it */
         struct sg_lock_file *file = get_file(claim->store);
         if (file == NULL)
-            return NULL;
+            return false;
         pthread_mutex_lock(&claims.mutex);
         bool is_free = wait_for_threads(file, offset, deadline, waited), is_open = file->fd >= 0;
         if (is_free && is_open)
             enter(claim, file, offset);
         pthread_mutex_unlock(&claims.mutex);
         if (!is_free || is_open)
-            return is_free ? file : NULL;
+            return is_free;
     }
-    return NULL;
-}
-
-static saggar_claim_outcome acquire(struct saggar_claim *claim, uint64_t offset, uint64_t deadline) {
-    bool waited = false;
-    struct sg_lock_file *file = take_place(claim, offset, deadline, &waited);
-    if (file == NULL)
-        return SAGGAR_CLAIM_NONE;
-    int fd = file->fd; /* stays open while we stand in the table */
-
-    enum sg_lock_result result = lock(claim->store, fd, offset, deadline, &waited);
-    if (result == SG_LOCK_TAKEN || result == SG_LOCK_DEADLOCK) {
-        pthread_mutex_lock(&claims.mutex);
-        leave(claim);
-        pthread_mutex_unlock(&claims.mutex);
-        return SAGGAR_CLAIM_NONE;
-    }
-    return waited ? SAGGAR_CLAIM_FREED : SAGGAR_CLAIM_OWNED; /* without locks: among our threads only */
+    return false;
 }
 
 /* With the mutex held, which is let go while the server is asked. The descriptor goes with the last claim:
@@ -225,6 +208,22 @@ static void drop_on_network(struct saggar_claim *claim) {
     pthread_mutex_lock(&claims.mutex);
     if (last)
         file->closing = false;
+}
+
+static saggar_claim_outcome acquire(struct saggar_claim *claim, uint64_t offset, uint64_t deadline) {
+    bool waited = false;
+    if (!take_place(claim, offset, deadline, &waited))
+        return SAGGAR_CLAIM_NONE;
+    enum sg_lock_result result = lock(claim, deadline, &waited);
+    if (result == SG_LOCK_TAKEN || result == SG_LOCK_DEADLOCK) {
+        pthread_mutex_lock(&claims.mutex);
+        if (sg_store_is_network(claim->store))
+            drop_on_network(claim);
+        leave(claim);
+        pthread_mutex_unlock(&claims.mutex);
+        return SAGGAR_CLAIM_NONE;
+    }
+    return waited ? SAGGAR_CLAIM_FREED : SAGGAR_CLAIM_OWNED; /* without locks: among our threads only */
 }
 
 static void no_fault(void *context, saggar_reason reason, const char *detail) {

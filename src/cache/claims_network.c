@@ -28,7 +28,7 @@ struct lock_job {
 static void drop(struct sg_job *job) {
     struct lock_job *j = (struct lock_job *)job;
     if (!j->taken && j->result == SG_LOCK_GOT)
-        sg_unlock(j->fd, j->offset);
+        sg_lock_drop(j->file, j->offset); /* the descriptor may be another's by now: it is looked at */
     j->store->ops->close(j->store);
     free(j);
 }
@@ -76,9 +76,13 @@ static void run_try(struct sg_job *job) {
     j->result = sg_lock_try(j->fd, j->offset);
 }
 
-static enum sg_lock_result try_once(struct sg_tier *store, int fd, uint64_t offset) {
+static enum sg_lock_result try_once(struct sg_tier *store, struct sg_lock_file *file, int fd,
+                                    uint64_t offset) {
     struct lock_job *j = new_job(store, run_try, fd, offset);
-    if (j == NULL || sg_store_claim_job(store, &j->job) != SAGGAR_OK)
+    if (j == NULL)
+        return SG_LOCK_DEADLOCK;
+    j->file = file;
+    if (sg_store_claim_job(store, &j->job) != SAGGAR_OK)
         return SG_LOCK_DEADLOCK; /* of no use to wait */
     enum sg_lock_result result = j->result;
     j->taken = true;
@@ -86,10 +90,10 @@ static enum sg_lock_result try_once(struct sg_tier *store, int fd, uint64_t offs
     return result;
 }
 
-enum sg_lock_result sg_claims_network_lock(struct sg_tier *store, int fd, uint64_t offset, uint64_t deadline,
-                                           bool *waited) {
+enum sg_lock_result sg_claims_network_lock(struct sg_tier *store, struct sg_lock_file *file, int fd,
+                                           uint64_t offset, uint64_t deadline, bool *waited) {
     for (long pause = FIRST_PAUSE_NS;; pause = pause < LAST_PAUSE_NS ? 2 * pause : pause) {
-        enum sg_lock_result result = try_once(store, fd, offset);
+        enum sg_lock_result result = try_once(store, file, fd, offset);
         uint64_t now = sg_now_ns(CLOCK_MONOTONIC);
         if (result != SG_LOCK_TAKEN || now >= deadline)
             return result;
@@ -113,6 +117,6 @@ void sg_claims_network_unlock(struct sg_tier *store, int fd, uint64_t offset, bo
     if (j == NULL)
         return;
     j->last = last;
-    if (sg_store_claim_job(store, &j->job) == SAGGAR_OK)
+    if (sg_store_release_job(store, &j->job) == SAGGAR_OK)
         drop(&j->job);
 }

@@ -51,8 +51,8 @@ void sg_unlock(int fd, uint64_t offset);
 struct sg_lock_file *sg_claims_network_file(struct sg_lock_file **files, pthread_mutex_t *mutex,
                                             struct sg_tier *store);
 /* Until `deadline` too; DEADLOCK if the server does not answer. `*waited`: another process had it. */
-enum sg_lock_result sg_claims_network_lock(struct sg_tier *store, int fd, uint64_t offset, uint64_t deadline,
-                                           bool *waited);
+enum sg_lock_result sg_claims_network_lock(struct sg_tier *store, struct sg_lock_file *file, int fd,
+                                           uint64_t offset, uint64_t deadline, bool *waited);
 /* `last`: and closes the descriptor. */
 void sg_claims_network_unlock(struct sg_tier *store, int fd, uint64_t offset, bool last);
 

@@ -83,6 +83,14 @@ int sg_store_claim_job(struct sg_tier *tier, struct sg_job *job) {
     return sg_job_run(job, &store->locks, LOCK_PATIENCE_MS);
 }
 
+int sg_store_release_job(struct sg_tier *tier, struct sg_job *job) {
+    struct sg_store *store = (struct sg_store *)tier;
+    if (!sg_watch_is_stuck(&store->watch) && !sg_watch_is_stuck(&store->locks))
+        return sg_job_run(job, &store->locks, LOCK_PATIENCE_MS);
+    sg_job_leave(job, &store->locks);
+    return SAGGAR_ETIMEOUT;
+}
+
 /* ---- Finding ---- */
 
 /* Opens the key's folder or, where that is not there, the nearest directory above it that is; then what lies

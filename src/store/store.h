@@ -40,6 +40,8 @@ void sg_store_ref(struct sg_tier *tier);
 /** Runs a job of the claims on the store's file system; base/deadline.h. Takes the job over unless OK. Where
  * locks hang and nothing else does, finding and publishing go on. */
 int sg_store_claim_job(struct sg_tier *tier, struct sg_job *job);
+/** The same for what must be done in any case, if need be when the file system answers again. */
+int sg_store_release_job(struct sg_tier *tier, struct sg_job *job);
 /** What was there when it was opened: false if nothing. */
 bool sg_store_place(const struct sg_tier *tier, uint64_t *dev, uint64_t *ino);
 

@@ -85,6 +85,22 @@ static void test_stuck(void **state) {
     drop(&job->job);
 }
 
+/* What must be done is done when the others come back. */
+static void test_left(void **state) {
+    struct sg_watch watch = {0};
+    (void)state;
+    reset(1);
+    assert_int_equal(sg_job_run(&make(0)->job, &watch, 50), SAGGAR_ETIMEOUT);
+    sg_job_leave(&make(0)->job, &watch);
+    assert_int_equal(atomic_load(&ran), 0);
+    atomic_store(&blocked, 0);
+    wait_for_drops(2);
+    assert_int_equal(atomic_load(&ran), 2);
+    for (int i = 0; i < 5000 && sg_watch_is_stuck(&watch); i++)
+        usleep(1000);
+    assert_false(sg_watch_is_stuck(&watch));
+}
+
 /* What gets on is waited for, however long it takes. */
 static void test_ticks(void **state) {
     struct sg_watch watch = {0};
@@ -123,10 +139,8 @@ static void test_fork(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_done),
-        cmocka_unit_test(test_stuck),
-        cmocka_unit_test(test_ticks),
-        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_done),  cmocka_unit_test(test_stuck), cmocka_unit_test(test_left),
+        cmocka_unit_test(test_ticks), cmocka_unit_test(test_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("nfs-kernel-server,nfs-common,rpcbind,python3,kmod,iproute2,iptables,procps,libssl3,libxxhash0,libzstd1,libstdc++6,strace")
-FOLDERS = "arch crypto fs lib net drivers/net/veth.ko drivers/net/net_failover.ko drivers/block drivers/virtio drivers/char/hw_random net".split()
+FOLDERS = "arch crypto fs lib net drivers/net/veth.ko drivers/block drivers/virtio drivers/char/hw_random".split()
 BOOT = "virtio_pci virtio_blk virtio_rng crc32c_generic ext4 overlay".split()
 DONE = "GUEST-STATUS "
 
@@ -172,9 +172,10 @@ def run_guest(work: Path, files: dict[str, Path], command: str, seconds: float) 
     payload = pack(work, files, command)
     drive = "file={},format=raw,if=virtio,readonly=on"
     qemu = subprocess.Popen(
-        ["nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536", "-nographic", "-no-reboot", "-nic", "none",
-         "-kernel", f"/boot/vmlinuz-{kernel_release()}", "-initrd", str(work / "initrd.gz"), "-drive", drive.format(work / "root.ext4"),
-         "-drive", drive.format(payload), "-append", "console=ttyS0 panic=-1 quiet mitigations=off"],
+        ["nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536",
+         "-nographic", "-no-reboot", "-nic", "none", "-kernel", f"/boot/vmlinuz-{kernel_release()}", "-initrd", str(work / "initrd.gz"),
+         "-drive", drive.format(work / "root.ext4"), "-drive", drive.format(payload),
+         "-append", "console=ttyS0 panic=-1 quiet mitigations=off"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     timer = threading.Timer(seconds, qemu.kill)
     timer.start()
@@ -205,5 +206,7 @@ def missing() -> str | None:
         return "the guest runs on x86-64 only"
     if os.geteuid() != 0:
         return "assembling the guest needs root"
-    lacking = [name for name in ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "cpio", "depmod", "busybox") if shutil.which(name, path="/usr/sbin:/sbin:" + os.environ["PATH"]) is None]
+    path = "/usr/sbin:/sbin:" + os.environ.get("PATH", "")
+    needed = ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "cpio", "depmod", "busybox", "meson", "ninja", "cc")
+    lacking = [name for name in needed if shutil.which(name, path=path) is None]
     return f"not installed: {', '.join(lacking)} (scripts/packages.sh nfs installs them)" if lacking else None

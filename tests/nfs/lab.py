@@ -62,9 +62,9 @@ class Client:
         self.holder = subprocess.Popen(["ip", "netns", "exec", self.name, "unshare", "-m", "-u", "sleep", "100000"])
         time.sleep(0.5)
         # Locks of v3 need a port mapper and a status daemon on the client too.
-        self.sh(f"hostname {self.name}; ip link set lo up; ip addr add 10.0.{number}.2/24 dev eth0; ip link set eth0 up; mount -t tmpfs tmpfs /run; mount -t tmpfs -o mode=1777 tmpfs /tmp; "
-                "mkdir -p /run/rpcbind; mount -t tmpfs tmpfs /var/lib/nfs; mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak; "
-                "chown statd /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs; rpcbind; rpc.statd --no-notify")
+        self.sh(f"set -e; hostname {self.name}; ip link set lo up; ip addr add 10.0.{number}.2/24 dev eth0; ip link set eth0 up; "
+                "mount -t tmpfs tmpfs /run; mount -t tmpfs -o mode=1777 tmpfs /tmp; mount -t tmpfs tmpfs /var/lib/nfs; "
+                "mkdir -p /run/rpcbind /var/lib/nfs/sm /var/lib/nfs/sm.bak; chown -R statd /var/lib/nfs; rpcbind; rpc.statd --no-notify")
         for version, option in VERSIONS.items():
             self.mount(version, option)
 
@@ -88,7 +88,8 @@ class Worker:
     def __init__(self, client: Client, store: str, wait: bool = True, **environment: str) -> None:
         self.client = client
         variables = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "LD_LIBRARY_PATH": "/payload", "SAGGAR_IMAGE_PATH": "none", **environment}
-        self.process = subprocess.Popen(client.inside("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "/payload/worker", store), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, bufsize=0)
+        command = client.inside("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "/payload/worker", store)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, bufsize=0)
         self.rest = b""
         if wait:
             self.answer()

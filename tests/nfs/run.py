@@ -18,7 +18,7 @@ import guest
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 WORK = ROOT / "build" / "nfs"
-LIMIT = 900
+LIMIT = 1800
 
 
 def build() -> dict[str, Path]:
@@ -29,7 +29,8 @@ def build() -> dict[str, Path]:
     guest.call("ninja", "-j1", "-C", tree)
     library = tree / "libsaggar.so.0"
     worker = WORK / "worker"
-    guest.call("cc", "-O1", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-I", ROOT / "include", HERE / "worker.c", "-o", worker, tree / "libsaggar.so", "-Wl,--allow-shlib-undefined")
+    guest.call("cc", "-O1", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-I", ROOT / "include", HERE / "worker.c", "-o", worker,
+               tree / "libsaggar.so", "-Wl,--allow-shlib-undefined")
     return {"libsaggar.so.0": library.resolve(), "saggar": tree / "src/cli/saggar", "worker": worker,
             "lab.py": HERE / "lab.py", "inside.py": HERE / "inside.py"}
 

@@ -88,6 +88,12 @@ static void test_answers(void **state) {
     saggar_claim_release(a); /* after its cache */
 }
 
+static int claim_five(void *unused) {
+    saggar_claim *claim;
+    (void)unused;
+    return ask(open_cache("", store), 5, 0, &claim);
+}
+
 static void test_silent(void **state) {
     (void)state;
     saggar_claim *claim, *held;
@@ -112,6 +118,13 @@ static void test_silent(void **state) {
         usleep(1000);
     assert_int_equal(find(cache, 1), SAGGAR_REASON_NONE);
     must(publish(cache, 2, "text"));
+    /* What was given back meanwhile is free again, for others too. */
+    int outcome = SAGGAR_CLAIM_NONE;
+    for (int i = 0; i < 5000 && outcome != SAGGAR_CLAIM_OWNED; i++) {
+        usleep(1000);
+        outcome = child_run(claim_five, NULL);
+    }
+    assert_int_equal(outcome, SAGGAR_CLAIM_OWNED);
     saggar_cache_close(cache);
 }
 
