@@ -203,7 +203,9 @@ def _build(obj: object, interpreted: bool) -> Node:
         before = len(node.references)
         try:
             encoder.read = value
-            encoded = encoder.encode(value)
+            # An object that Python code in object mode has from a closure is in the compiled code, as it was.
+            frozen = not interpreted and what.startswith("closure ") and values.is_object(value)
+            encoded = (values.Encoder(reference, interpreted=True) if frozen else encoder).encode(value)
             if interpreted and memos.is_one(function.python, what):
                 node.kept[what] = encoded
                 node.mutable = True  # whether it was filled may become known later
@@ -219,7 +221,7 @@ def _build(obj: object, interpreted: bool) -> Node:
             raise
         except Exception as error:  # raised by an object that was looked at
             raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {type(error).__name__}: {error}") from None
-        if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
+        if not values.is_constant(value) or (interpreted or frozen) and not isinstance(value, _SETTLED):
             node.mutable = True
 
     for name, value in function.options:
@@ -486,9 +488,11 @@ def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any
     met = set()
     for use in texts.uses(python.__code__):
         met.update((use.name, use.imported, *use.attributes))
-        kind, text = _asked(node, python, use, take)
+        kind, text, module = texts.asked(python, use)
         if kind is not None:
             asked.setdefault(kind, []).append(text)
+        if module is not None and text is not None:
+            _read_passed(node, f"{module.__name__}.__dict__", module, (text,), take, set())
     open_to = {kind for kind, given in asked.items() if None in given} | {
         kind for name, kind in texts.NAMES.items() if name in found.names and name not in met}
     if {"eval", "exec"} & set(asked):
@@ -513,52 +517,6 @@ def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any
             _read_passed(node, f"import {full}", module, (*_words(found), *node.words), take, set())
         elif not functions.is_pinned(full):
             _not_loaded(node, full, take)
-
-
-def _asked(node: Node, python: FunctionType, use: texts.Use, take: Any) -> tuple[str | None, str | None]:
-    """What a variable leads to by a text (see `texts`), and the text; None if it is not constant."""
-    value: Any = _MISSING
-    kind = None
-    if not use.local:
-        value = _variable(python, use.name)
-    elif use.imported is not None:
-        value = sys.modules.get(use.imported, _MISSING)
-        kind = texts.NAMES.get(use.imported)
-    number = 0
-    for number in range(len(use.attributes) + 1):
-        kind = kind or texts.OBJECTS.get(id(value))
-        if kind is not None or number == len(use.attributes):
-            break
-        attribute = use.attributes[number]
-        if issubclass(type(value), ModuleType):
-            if attribute == "__dict__" and not functions.is_pinned(value.__name__):
-                text = _given(python, use.text_after(number + 1))
-                if text is not None:
-                    _read_passed(node, f"{value.__name__}.__dict__", value, (text,), take, set())
-                return "__dict__", text
-            value = vars(value).get(attribute, _MISSING)
-        else:
-            value = _MISSING
-            if (kind := texts.NAMES.get(attribute)) is not None:
-                number += 1
-                break
-    return kind, None if kind is None else _given(python, use.text_after(number))
-
-
-def _given(python: FunctionType, text: tuple[str, str] | None) -> str | None:
-    if text is None or text[0] == "text":
-        return text and text[1]
-    value = _variable(python, text[1])
-    return value if type(value) is str else None
-
-
-def _variable(python: FunctionType, name: str) -> object:
-    """What a free, a global or a built-in variable of a function is bound to."""
-    if name in python.__code__.co_freevars:
-        return _attribute((python.__closure__ or ())[python.__code__.co_freevars.index(name)], "cell_contents")
-    if name in python.__code__.co_cellvars:
-        return _MISSING
-    return python.__globals__.get(name, vars(builtins).get(name, _MISSING))
 
 
 def _guard(node: Node, holder: Any, name: str, value: object) -> None:

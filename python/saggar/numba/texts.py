@@ -12,9 +12,11 @@ import importlib
 import importlib.util
 import os
 import sys
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
+
+from . import functions
 
 # What leads to something by a text, by the object; its name where no object is at hand (a local variable).
 OBJECTS: dict[int, str] = {id(value): kind for kind, found in (
@@ -127,6 +129,45 @@ def _is_asked(steps: list[dis.Instruction], at: int) -> bool:
         if name in _CALLS and sys.version_info[:2] == (3, 11):
             depth -= count  # there the arguments are taken by an instruction before it
     return False
+
+
+def asked(python: FunctionType, use: Use) -> tuple[str | None, str | None, ModuleType | None]:
+    """What a variable leads to by a text (or None), that text (None if it is not constant), and the module whose names it is one of."""
+    value: Any = None
+    kind = None
+    if not use.local:
+        value = _variable(python, use.name)
+    elif use.imported is not None:
+        value, kind = sys.modules.get(use.imported), NAMES.get(use.imported)
+    for number, attribute in enumerate((*use.attributes, None)):
+        kind = kind or OBJECTS.get(id(value))
+        if kind is None and attribute is not None and not issubclass(type(value), ModuleType):
+            kind, number, value = NAMES.get(attribute), number + 1, None
+        elif kind is None and attribute == "__dict__" and not functions.is_pinned(value.__name__):
+            return "__dict__", _given(python, use.text_after(number + 1)), value
+        elif kind is None and attribute is not None:
+            value = vars(value).get(attribute)
+        if kind is not None:
+            return kind, _given(python, use.text_after(number)), None
+    return None, None, None
+
+
+def _given(python: FunctionType, text: tuple[str, str] | None) -> str | None:
+    if text is None or text[0] == "text":
+        return text and text[1]
+    value = _variable(python, text[1])
+    return value if type(value) is str else None
+
+
+def _variable(python: FunctionType, name: str) -> object:
+    """What a free, a global or a built-in variable of a function is bound to; None if it is a local one of an outer function."""
+    code = python.__code__
+    if name in code.co_freevars:
+        try:
+            return (python.__closure__ or ())[code.co_freevars.index(name)].cell_contents
+        except ValueError:
+            return None
+    return None if name in code.co_cellvars else python.__globals__.get(name, vars(builtins).get(name))
 
 
 def catches(code: CodeType) -> bool:
