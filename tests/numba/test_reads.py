@@ -67,32 +67,6 @@ def test_what_an_overload_reads(project):
     assert {int(name[1:]) for name in again.names("not-stored")} == set(range(len(KEPT), len(reads)))
 
 
-def test_an_object_in_the_closure_of_object_mode(project):
-    """It is in the compiled code as it was, where a global variable is read when the code runs."""
-    program = """
-        import os
-        from numba import jit, njit, objmode
-        class B:
-            def __init__(self, v): self.v = v
-        G = B(int(os.environ["ED"]))
-        def make(b):
-            @jit(forceobj=True, cache=True)
-            def f(x): return b.v + x
-            @njit(cache=True)
-            def g(x):
-                with objmode(y="int64"):
-                    y = b.v + G.v + x
-                return y
-            return f, g
-        f, g = make(B(int(os.environ["ED"])))
-        print(f(1), g(1))
-        """
-    for value, out in (("1", "2 3\n"), ("2", "3 5\n"), ("1", "2 3\n")):
-        found = project.good(program, ED=value)
-        assert found.out == out
-    assert found.cacheable() == []
-
-
 def test_an_overload_that_fails_while_it_is_looked_at(project):
     """A function that has nothing to do with it is compiled."""
     result = project.good("""

@@ -203,9 +203,7 @@ def _build(obj: object, interpreted: bool) -> Node:
         before = len(node.references)
         try:
             encoder.read = value
-            # An object that Python code in object mode has from a closure is in the compiled code, as it was.
-            frozen = not interpreted and what.startswith("closure ") and values.is_object(value)
-            encoded = (values.Encoder(reference, interpreted=True) if frozen else encoder).encode(value)
+            encoded = encoder.encode(value)
             if interpreted and memos.is_one(function.python, what):
                 node.kept[what] = encoded
                 node.mutable = True  # whether it was filled may become known later
@@ -221,7 +219,7 @@ def _build(obj: object, interpreted: bool) -> Node:
             raise
         except Exception as error:  # raised by an object that was looked at
             raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {type(error).__name__}: {error}") from None
-        if not values.is_constant(value) or (interpreted or frozen) and not isinstance(value, _SETTLED):
+        if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
             node.mutable = True
 
     for name, value in function.options:

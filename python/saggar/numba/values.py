@@ -53,12 +53,6 @@ def is_constant(value: object) -> bool:
     return True
 
 
-def is_object(value: object) -> bool:
-    """True if a value is an object of a class of somebody's, neither a function nor a type of Numba's."""
-    return not (functions.is_pinned_class(type(value)) or isinstance(value, (type, tuple, enum.Enum, types.Type, ModuleType))
-                or functions.describe(value) is not None)
-
-
 class Encoder:
     """
     Encodes values; functions become what `reference` makes of them. `interpreted`: they are read by a function that
