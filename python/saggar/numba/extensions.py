@@ -261,6 +261,8 @@ def is_own_type(t: types.Type) -> bool:
 def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
     """The subjects that a name, or a tuple of them, may have for a type and its classes; Numba's own left out."""
     if not is_own_type(t):
+        if len(_type_texts) >= _MOST:
+            _type_texts.clear()
         of_type = _type_texts.get(t._code) or _type_texts.setdefault(t._code, subject_text(t))
         for of in (of_type, *(subject_text(cls) for cls in type(t).__mro__ if is_foreign(cls))):
             for name in names:
@@ -270,6 +272,7 @@ def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
 
 
 _type_texts: dict[int, str | None] = {}  # by the number that Numba gives a type for good
+_MOST = 10000  # types that are remembered at a time
 
 
 def count(text: str) -> int:
@@ -284,9 +287,8 @@ def _registered(text: str, of: _Index) -> Subject | None:
     return None if registry is None else registry.by_text.get(name)
 
 
-def type_subject(t: types.Type) -> str:
-    """The subject of a type whose class is not Numba's. Raises Uncacheable if no name leads to that class."""
-    cls = type(t)
+def type_subject(cls: type) -> str:
+    """The subject of the types of a class that is not Numba's. Raises Uncacheable if no name leads to that class."""
     if functions.by_name(cls) is None:
         raise _saggar.Uncacheable(f"its type is of a class that has no name, {kinds.class_name(cls)}")
     return f"type {functions.logical_module(cls.__module__)}:{cls.__qualname__}"

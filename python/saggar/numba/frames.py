@@ -2,16 +2,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any
 
 from .. import _saggar, process
 
 
+OWN_FRAMES = 8  # of each compilation inside another one: compile, resolve_function_type, apply, build_impl, and what they call
+
+
 class Frame:
     """One running `compile` of a dispatcher: what it is for, its claim, and what was named inside it."""
 
-    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "linked", "started", "subjects")
+    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "started", "subjects")
 
     def __init__(self, owner: Any, sig: Any) -> None:
         self.owner = owner
@@ -31,6 +35,7 @@ class Frame:
 
     def __enter__(self) -> Frame:
         _stack.frames.append(self)
+        _stack.entered += 1
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -47,9 +52,33 @@ class Frame:
         self.pending = None
 
 
+class Room:
+    """
+    Around one compilation, under Numba's compiler lock: Python's recursion limit is higher by as much as Saggar's own frames take,
+    so that functions may call each other as deeply as they may without Saggar.
+    """
+
+    __slots__ = ("_limit",)
+    _set = 0  # the limit that was set last
+
+    def __enter__(self) -> None:
+        self._limit = sys.getrecursionlimit()
+        Room._set = self._limit + OWN_FRAMES
+        sys.setrecursionlimit(Room._set)
+
+    def __exit__(self, *exc: object) -> None:
+        if sys.getrecursionlimit() == Room._set:  # else somebody else set another
+            try:
+                sys.setrecursionlimit(self._limit)
+                Room._set = self._limit
+            except RecursionError:
+                pass  # too deep; the compilation around this one sets its own
+
+
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.frames: list[Frame] = []
+        self.entered = 0
 
 
 _stack = _Stack()
@@ -59,6 +88,11 @@ _wanted: tuple[str, ...] | None = None
 def running() -> list[Frame]:
     """The running compilations of this thread, outermost first."""
     return _stack.frames
+
+
+def entered() -> int:
+    """How many compilations this thread has begun."""
+    return _stack.entered
 
 
 def store_path() -> str:

@@ -11,8 +11,6 @@ from typing import Any
 
 from numba.core.targetconfig import ConfigStack
 
-# Flag names, and the decorator's options that set them.
-_NAMES = (("error_model", "error_model"), ("fastmath", "fastmath"), ("forceinline", "forceinline"))
 _KEY = "_saggar_variants"
 
 
