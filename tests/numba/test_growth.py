@@ -121,7 +121,7 @@ USE = """
     @njit(cache=True)
     def f(x): return g(x)
     print(f(1))
-    from saggar.numba import identity, nodes
+    from saggar.numba import identity
     found = identity.content(ov, interpreted=True)
     print(found.digest.hex(), found.installed, len(found.nodes))
 """

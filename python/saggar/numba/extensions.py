@@ -109,12 +109,23 @@ class _Index:
         self.lowering_of: dict[int, Subject | None] = {}  # id of an implementation, which its registry keeps alive
         self.template_of: dict[int, Subject] = {}  # id of a template, likewise
         self.of_own_types: list[tuple[str, Any, Any, Any]] = []  # what, name, implementation, types: all but it are Numba's
+        self._growing: list[Any] = []  # the lists that others add to
+        self._size = -1  # how much was taken in from them
         self._installed = 0  # how many registries the contexts had
         self._typing = {id(templates.builtin_registry): _Source(templates.builtin_registry, _TYPING, True)}
         self._lowering = {id(imputils.builtin_registry): _Source(imputils.builtin_registry, _LOWERING, True)}
 
     def refresh(self, all_registries: bool = False) -> None:
         """Takes in what was registered since the last time: in every registry, or in those that others use."""
+        if not all_registries and sum(map(len, self._growing)) == self._size:
+            return
+        self._refresh(all_registries)
+        sources = [source for known in (self._typing, self._lowering) for source in known.values() if source.watched]
+        self._growing = [cpu_target.typing_context._registries, cpu_target.target_context._registries,
+                         *(getattr(source.registry, name) for source in sources for name in source.read)]
+        self._size = self._installed + sum(sum(source.read.values()) for source in sources)
+
+    def _refresh(self, all_registries: bool) -> None:
         installed = cpu_target.typing_context._registries, cpu_target.target_context._registries
         if sum(map(len, installed)) != self._installed:
             all_registries, first = True, not self._installed
