@@ -98,28 +98,22 @@ def _content(obj: object, interpreted: bool, look: Look) -> Content:
 
 def _walked(obj: object, interpreted: bool, look: Look) -> Content:
     """
-    Its content by a walk. One that reaches too much, or what has no encoding, is walked again with what is installed known by
-    version: whether it does so depends on the content alone.
+    Its content by a walk. One that reaches too much is walked again with what is installed known by version: whether it does so
+    depends on the content alone.
     """
-    large, refused = _large[interpreted], None
+    large = _large[interpreted]
     if obj not in large:
         try:
             return _assemble(*_walk(obj, interpreted, False, look))
-        except _saggar.Uncacheable as error:
-            refused = error
-    if large.get(obj):
+        except values.TooMuch:
+            large[obj] = ""
+    if large[obj]:
         raise _saggar.Uncacheable(large[obj])
     try:
-        found = _assemble(*_walk(obj, interpreted, True, look))
+        return _assemble(*_walk(obj, interpreted, True, look))
     except values.TooMuch as error:
         large[obj] = f"{getattr(obj, '__qualname__', kinds.what(obj))} reads too much: {error}"
         raise _saggar.Uncacheable(large[obj]) from None
-    except _saggar.Uncacheable:
-        if refused is None or isinstance(refused, values.TooMuch):
-            raise
-        raise refused from None
-    large[obj] = ""
-    return found
 
 
 def last(obj: object) -> Content:
@@ -143,11 +137,14 @@ def kept(obj: object) -> dict[tuple[FunctionType, str], bytes]:
 
 
 def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple[list[Node], list[tuple[int, ...]]]:
-    """The nodes in the order in which a depth-first walk meets them, and the numbers of those that each refers to."""
+    """
+    The nodes in the order in which a depth-first walk meets them, and the numbers of those that each refers to. What has no
+    encoding is raised at the end, so that it is TooMuch in either case where it is too much.
+    """
     found: list[Node] = []
     links: list[list[int]] = []
     index: dict[tuple[int, bool], int] = {}
-    size = 0
+    size, refused = 0, None
     todo: list[tuple[list[int], bool, Iterator[Any]]] = [([], interpreted, iter((root,)))]  # where numbers go, whose they are
     while todo:
         numbers, interpreted, targets = todo[-1]
@@ -159,16 +156,25 @@ def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple
                 continue
             number = index[id(obj), inner] = len(found)
             numbers.append(number)
-            node = _node(obj, inner, installed, look)
-            size += node.size
+            node = None
+            try:
+                node = _node(obj, inner, installed, look)
+            except _saggar.Uncacheable as error:
+                if not inner or isinstance(error, values.TooMuch):
+                    raise
+                refused = refused or error
+            size += 1 if node is None else node.size
             if size > LARGEST:
                 raise values.TooMuch(f"more than {LARGEST} functions and objects")
-            found.append(node)
+            found.append(node)  # type: ignore[arg-type]
             links.append([])
-            todo.append((links[-1], inner, iter(node.targets())))
-            break
+            if node is not None:
+                todo.append((links[-1], inner, iter(node.targets())))
+                break
         else:
             todo.pop()
+    if refused is not None:
+        raise refused
     return found, [tuple(numbers) for numbers in links]
 
 

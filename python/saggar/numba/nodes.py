@@ -149,17 +149,17 @@ def attribute(holder: Any, name: str) -> object:
 class Look:
     """
     One moment: what was found to hold or was read in it is not read again. Only Saggar's own work is done inside a look; one that
-    something was compiled in counts no more.
+    something was compiled or imported in counts no more.
     """
 
-    __slots__ = ("sound", "contents", "digests", "alive", "entered")
+    __slots__ = ("sound", "contents", "digests", "alive", "moment")
 
     def __init__(self) -> None:
         self.sound: set[Node] = set()
         self.contents: dict[tuple[int, bool], tuple[object, Any]] = {}  # by id; the object, and its content
         self.digests: dict[int, tuple[object, bytes]] = {}  # of arrays, by id
         self.alive: list[object] = []
-        self.entered = frames.entered()
+        self.moment = _moment()
 
     def __enter__(self) -> Look:
         _open.looks.append(self)
@@ -184,10 +184,14 @@ class _Open(threading.local):
 _open = _Open()
 
 
+def _moment() -> tuple[int, int]:
+    return frames.entered(), len(sys.modules)
+
+
 def look() -> Look | None:
     """The look that this thread is in."""
     looks = _open.looks
-    return looks[-1] if looks and looks[-1].entered == frames.entered() else None
+    return looks[-1] if looks and looks[-1].moment == _moment() else None
 
 
 def digest(array: Any) -> bytes:
