@@ -58,12 +58,18 @@ class Node:
     def holds(self, look: Look) -> bool:
         """True if everything that was read is still bound to the same objects."""
         python = self.function.python
-        if self.mutable or python is None and self.function.has_python or None in self.targets():
+        if self.mutable or python is None and self.function.has_python:
             return False
+        for reference in self.references:
+            if reference() is None:
+                return False
+        space = python.__globals__ if python is not None else {}
         for holder, name, expected, kind in self.guards:
-            found = _found(python, holder, name)
+            found = space.get(name, MISSING) if holder is _GLOBALS else _found(python, holder, name)
             if kind == _WEAK:
                 expected = expected()  # type: ignore[operator]
+                if expected is None:
+                    return False  # it is gone; the name may mean None now
             elif kind == _ARRAY:
                 if type(found) is not np.ndarray or look.digest(found) != expected:
                     return False
@@ -81,16 +87,14 @@ class Node:
 
 
 def _found(python: Any, holder: Any, name: str) -> object:
-    if holder is _GLOBALS:
-        return python.__globals__.get(name, MISSING)
+    if holder is _SELF:
+        return getattr(python, name, MISSING)
     if type(holder) is int:
         return attribute((python.__closure__ or ())[holder], "cell_contents")
     if type(holder) is dict:
         return holder.get(name, MISSING)
     if holder is _ATTRIBUTES:
         return vars(python).get(name, MISSING)
-    if holder is _SELF:
-        return getattr(python, name, MISSING)
     holder = holder()
     return holder.__dict__.get(name, MISSING) if isinstance(holder, ModuleType) else getattr(holder, name, MISSING)
 
