@@ -29,11 +29,9 @@ def _encode(value: object, installed: bool) -> bytes:
         found = identity.content(target, interpreted=True)
         if found.installed and not installed:
             raise values.TooMuch(f"{found.nodes[0].label} reads too much")
-        encoder.count(found.size)
         return _saggar.Digest("function", found.digest)
 
-    encoder = values.Encoder(reference, interpreted=True, installed=installed, limit=identity.LARGEST)
-    return encoder.encode(value)
+    return values.Encoder(reference, interpreted=True, installed=installed, limit=identity.LARGEST).encode(value)
 
 
 def by_content(target: Any) -> object:

@@ -39,17 +39,16 @@ _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, Mod
 
 class Content:
     """
-    `digest` of a function's whole content, `source` for its recipe, and the nodes that it consists of. `size`: how many functions
-    and objects; `installed`: those of installed packages are known by name and version, as there are too many.
+    `digest` of a function's whole content, `source` for its recipe, and the nodes that it consists of. `installed`: what is of
+    installed packages is known by name and version, as there is too much.
     """
 
-    __slots__ = ("digest", "source", "nodes", "size", "installed")
+    __slots__ = ("digest", "source", "nodes", "installed")
 
     def __init__(self, digest: bytes, source: bytes, nodes: list[Node]) -> None:
         self.digest = digest
         self.source = source
         self.nodes = nodes
-        self.size = sum(node.size for node in nodes)
         self.installed = nodes[0].installed
 
     def has(self, python: FunctionType) -> bool:

@@ -74,7 +74,9 @@ class Encoder:
 
     def other(self, value: Any) -> object:
         """The canonical value of an object that is not a plain value. Raises Uncacheable."""
-        self.count(1)
+        self.met += 1
+        if self.limit is not None and self.met > self.limit:
+            raise TooMuch(f"more than {self.limit} functions and objects")
         if isinstance(value, types.Type):
             return self._type(value)
         if isinstance(value, ModuleType):
@@ -101,12 +103,6 @@ class Encoder:
         if isinstance(value, tuple):  # a named tuple, or another subclass
             return _saggar.Record("tuple", (("class", self._class(type(value))), ("items", tuple(value))))
         return self._rest(value)
-
-    def count(self, more: int) -> None:
-        """So many objects more were met. Raises TooMuch."""
-        self.met += more
-        if self.limit is not None and self.met > self.limit:
-            raise TooMuch(f"more than {self.limit} functions and objects")
 
     def _type(self, value: types.Type) -> object:
         described = kinds.type_value(value, self.reference)
