@@ -1,7 +1,9 @@
 """The content of functions: what is in a digest, what is not, and what has none."""
 import enum
+import gc
 import sys
 import types
+import weakref
 
 import numba
 import numpy as np
@@ -70,6 +72,34 @@ def test_a_global_that_was_rebound():
     before = identity.content(f).digest
     assert identity.content(f).digest == before
     f.__globals__["K"] = 2
+    assert identity.content(f).digest != before
+
+
+def test_an_object_that_is_gone():
+    class Thing:
+        pass
+    f = function("def f(x): return K", K=Thing())
+    before = identity.content(f).digest
+    f.__globals__["K"] = None
+    gc.collect()
+    assert identity.content(f).digest != before
+
+
+def test_a_callee_that_is_gone():
+    f = function("@njit\ndef g(x): return x\n@njit\ndef f(x): return g(x)", njit=numba.njit)
+    before, gone = identity.content(f).digest, weakref.ref(f.py_func.__globals__["g"])
+    f.py_func.__globals__["g"] = None
+    gc.collect()
+    assert gone() is None and identity.content(f).digest != before
+
+
+def test_equal_arrays_in_each_others_place():
+    f = function("def f(x): return A[0]", A=np.zeros(2))
+    node = identity.content(f).nodes[0]
+    before = identity.content(f).digest
+    f.__globals__["A"] = np.zeros(2)
+    assert identity.content(f).digest == before and identity.content(f).nodes[0] is node, "nothing is built anew"
+    f.__globals__["A"] = np.zeros(3)
     assert identity.content(f).digest != before
 
 

@@ -14,7 +14,7 @@ from numba.core.caching import _Cache
 from numba.core.errors import NumbaWarning
 
 from .. import _saggar, process
-from . import dependencies, frames, payload, recipe, target
+from . import dependencies, frames, nodes, payload, recipe, target
 
 
 class FunctionCache(_Cache):
@@ -113,7 +113,8 @@ class FunctionCache(_Cache):
     _last = ("absent", "")
 
     def _find(self, cache: Any, request: recipe.Request, target_context: Any) -> Any:
-        entry, reason, detail = cache.find(request.key, payload.resolver)
+        with nodes.Look():
+            entry, reason, detail = cache.find(request.key, payload.resolver)
         self._last = (reason, detail)
         if entry is None:
             return None

@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar, process
-from . import extensions, frames, functions, identity, memos, overrides
+from . import extensions, frames, functions, identity, memos, nodes, overrides
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -136,7 +136,8 @@ def _add_types(subjects: set[str], found: Iterable[Any]) -> None:
             subjects.update(_subjects_of_type(one))
 
 
-_inside: dict[int, tuple[types.Type, ...]] = {}  # by the number that Numba gives a type for good
+_inside: dict[int, frozenset[type]] = {}  # by the number that Numba gives a type for good
+_MOST = 10000  # types that are remembered at a time
 
 
 def _subjects_of_type(typ: types.Type) -> set[str]:
@@ -144,10 +145,12 @@ def _subjects_of_type(typ: types.Type) -> set[str]:
     known = _inside.get(typ._code)
     if known is None:
         inside = _types_inside(typ)
-        known = tuple(one for one in inside if not extensions.is_own_type(one))
+        known = frozenset(type(one) for one in inside if not extensions.is_own_type(one))
         if not any(isinstance(one, types.DeferredType) for one in inside):
+            if len(_inside) >= _MOST:
+                _inside.clear()
             _inside[typ._code] = known
-    return {extensions.type_subject(one) for one in known}
+    return {extensions.type_subject(cls) for cls in known}
 
 
 def _types_inside(typ: types.Type) -> list[types.Type]:
@@ -197,7 +200,7 @@ def _is_walked(python: Any) -> bool:
     for frame in frames.running():
         if frame is frames.running()[0] or functions.by_name(frame.owner) is not None:
             try:
-                if identity.content(frame.owner).has(python):
+                if identity.last(frame.owner).has(python):
                     return True
             except _saggar.Uncacheable:
                 pass
@@ -259,7 +262,8 @@ def finished(cres: Any, subjects: set[Any], owner: Any = None) -> None:
     typed(cres, subjects)
     if owner is not None and not functions.is_pinned(owner.py_func.__globals__.get("__name__")):
         try:
-            subjects.add(Made(weakref_to(owner.py_func), identity.known_digest(owner.py_func), overrides.digest()))
+            with nodes.Look():
+                _add_made(subjects, owner.py_func)
         except _saggar.Uncacheable:
             subjects.add(_UNNAMED)
         except Exception as error:
@@ -267,6 +271,19 @@ def finished(cres: Any, subjects: set[Any], owner: Any = None) -> None:
             subjects.add(_UNNAMED)
     if subjects:
         _of_library[cres.library] = frozenset(subjects) | _of_library.get(cres.library, frozenset())
+
+
+def _add_made(subjects: set[Any], python: Any) -> None:
+    """Its content, which stands for that of the functions in it as well, as long as they are what they were."""
+    try:
+        content = identity.content(python)
+    except _saggar.Uncacheable:
+        content = None
+    for made in [each for each in subjects if isinstance(each, Made)]:
+        other = made.python()
+        if content is not None and (other is None or content.has(other)) and made.holds():
+            subjects.discard(made)
+    subjects.add(Made(weakref_to(python), None if content is None else content.digest, overrides.digest()))
 
 
 def typed(cres: Any, subjects: set[str]) -> None:
@@ -282,6 +299,11 @@ def typed(cres: Any, subjects: set[str]) -> None:
 
 def records(subjects: set[Any]) -> list[tuple[Any, ...]]:
     """The dependencies of an entry. Raises Uncacheable if one has no name or no content, or has changed since it was used."""
+    with nodes.Look():
+        return _records(subjects)
+
+
+def _records(subjects: set[Any]) -> list[tuple[Any, ...]]:
     result = []
     extensions.index().refresh(all_registries=True)
     for made in subjects:

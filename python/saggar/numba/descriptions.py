@@ -17,7 +17,21 @@ PASSING = ("_boxers", "_unboxers", "_reflectors")  # of numba.core.pythonapi: ho
 
 
 def encode(value: object) -> bytes:
-    return values.Encoder(by_content, interpreted=True).encode(value)
+    """Raises Uncacheable. What reads too much counts as `identity.content` has it: installed packages by name and version."""
+    try:
+        return _encode(value, installed=False)
+    except values.TooMuch:
+        return _encode(value, installed=True)
+
+
+def _encode(value: object, installed: bool) -> bytes:
+    def reference(target: Any) -> object:
+        found = identity.content(target, interpreted=True)
+        if found.installed and not installed:
+            raise values.TooMuch(f"{found.nodes[0].label} reads too much")
+        return _saggar.Digest("function", found.digest)
+
+    return values.Encoder(reference, interpreted=True, installed=installed, limit=identity.LARGEST).encode(value)
 
 
 def by_content(target: Any) -> object:

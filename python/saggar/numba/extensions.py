@@ -109,12 +109,23 @@ class _Index:
         self.lowering_of: dict[int, Subject | None] = {}  # id of an implementation, which its registry keeps alive
         self.template_of: dict[int, Subject] = {}  # id of a template, likewise
         self.of_own_types: list[tuple[str, Any, Any, Any]] = []  # what, name, implementation, types: all but it are Numba's
+        self._growing: list[Any] = []  # the lists that others add to
+        self._size = -1  # how much was taken in from them
         self._installed = 0  # how many registries the contexts had
         self._typing = {id(templates.builtin_registry): _Source(templates.builtin_registry, _TYPING, True)}
         self._lowering = {id(imputils.builtin_registry): _Source(imputils.builtin_registry, _LOWERING, True)}
 
     def refresh(self, all_registries: bool = False) -> None:
         """Takes in what was registered since the last time: in every registry, or in those that others use."""
+        if not all_registries and sum(map(len, self._growing)) == self._size:
+            return
+        self._refresh(all_registries)
+        sources = [source for known in (self._typing, self._lowering) for source in known.values() if source.watched]
+        self._growing = [cpu_target.typing_context._registries, cpu_target.target_context._registries,
+                         *(getattr(source.registry, name) for source in sources for name in source.read)]
+        self._size = self._installed + sum(sum(source.read.values()) for source in sources)
+
+    def _refresh(self, all_registries: bool) -> None:
         installed = cpu_target.typing_context._registries, cpu_target.target_context._registries
         if sum(map(len, installed)) != self._installed:
             all_registries, first = True, not self._installed
@@ -261,6 +272,8 @@ def is_own_type(t: types.Type) -> bool:
 def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
     """The subjects that a name, or a tuple of them, may have for a type and its classes; Numba's own left out."""
     if not is_own_type(t):
+        if len(_type_texts) >= _MOST:
+            _type_texts.clear()
         of_type = _type_texts.get(t._code) or _type_texts.setdefault(t._code, subject_text(t))
         for of in (of_type, *(subject_text(cls) for cls in type(t).__mro__ if is_foreign(cls))):
             for name in names:
@@ -270,6 +283,7 @@ def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
 
 
 _type_texts: dict[int, str | None] = {}  # by the number that Numba gives a type for good
+_MOST = 10000  # types that are remembered at a time
 
 
 def count(text: str) -> int:
@@ -284,9 +298,8 @@ def _registered(text: str, of: _Index) -> Subject | None:
     return None if registry is None else registry.by_text.get(name)
 
 
-def type_subject(t: types.Type) -> str:
-    """The subject of a type whose class is not Numba's. Raises Uncacheable if no name leads to that class."""
-    cls = type(t)
+def type_subject(cls: type) -> str:
+    """The subject of the types of a class that is not Numba's. Raises Uncacheable if no name leads to that class."""
     if functions.by_name(cls) is None:
         raise _saggar.Uncacheable(f"its type is of a class that has no name, {kinds.class_name(cls)}")
     return f"type {functions.logical_module(cls.__module__)}:{cls.__qualname__}"

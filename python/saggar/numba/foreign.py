@@ -21,6 +21,8 @@ from .. import _saggar
 
 _OWN = "numba.core.caching"
 _versions: dict[str, str] = {}
+_installed: dict[str, str] = {}
+_INSTALLED = ("site-packages", "dist-packages")
 
 
 def parts(python: FunctionType) -> list[tuple[str, object]]:
@@ -92,3 +94,39 @@ def _sources(package: str) -> str:
                     with open(path, "rb") as source:
                         digests.append((os.path.relpath(path, root), _saggar.sha256(source.read())))
     return _saggar.sha256(_saggar.encode(tuple(sorted(digests)))).hex()
+
+
+def installed(module: str) -> str:
+    """The distribution that a module was installed with, and its version; "" if there is none, or it is installed to be edited."""
+    known = _installed.get(module)
+    if known is None:
+        known = _installed[module] = _distribution(module)
+    return known
+
+
+def _distribution(module: str) -> str:
+    top = module.partition(".")[0]
+    file = getattr(sys.modules.get(module, sys.modules.get(top)), "__file__", None)
+    if not isinstance(file, str) or not any(os.sep + folder + os.sep in file for folder in _INSTALLED):
+        return ""
+    found = [one for one in _distributions(top) if _is_of(one, file)]
+    return ", ".join(sorted(f"{one.metadata['Name']} {one.version}" for one in found))
+
+
+def _distributions(top: str) -> list[Any]:
+    from importlib import metadata
+
+    try:
+        found = metadata.distribution(top)
+        if top in (found.read_text("top_level.txt") or "").split() or f"\n{top}/" in "\n" + (found.read_text("RECORD") or ""):
+            return [found]
+    except metadata.PackageNotFoundError:
+        pass
+    return [metadata.distribution(name) for name in dict.fromkeys(metadata.packages_distributions().get(top) or ())]
+
+
+def _is_of(distribution: Any, file: str) -> bool:
+    """True if a file is where the distribution was installed, and that is not a folder that people work in."""
+    root = os.path.normpath(str(distribution.locate_file("")))
+    return (os.path.basename(root) in _INSTALLED and file.startswith(root + os.sep)
+            and '"editable"' not in (distribution.read_text("direct_url.json") or ""))

@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any
 
 from .. import _saggar, process
 from . import inherit
+
+
+OWN_FRAMES = 8  # of each compilation inside another one: compile, resolve_function_type, apply, build_impl, and what they call
 
 
 class Frame:
@@ -33,6 +37,7 @@ class Frame:
 
     def __enter__(self) -> Frame:
         _stack.frames.append(self)
+        _stack.entered += 1
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -51,9 +56,33 @@ class Frame:
         self.pending = None
 
 
+class Room:
+    """
+    Around one compilation, under Numba's compiler lock: Python's recursion limit is higher by as much as Saggar's own frames take,
+    so that functions may call each other as deeply as they may without Saggar.
+    """
+
+    __slots__ = ("_limit",)
+    _set = 0  # the limit that was set last
+
+    def __enter__(self) -> None:
+        self._limit = sys.getrecursionlimit()
+        Room._set = self._limit + OWN_FRAMES
+        sys.setrecursionlimit(Room._set)
+
+    def __exit__(self, *exc: object) -> None:
+        if sys.getrecursionlimit() == Room._set:  # else somebody else set another
+            try:
+                sys.setrecursionlimit(self._limit)
+                Room._set = self._limit
+            except RecursionError:
+                pass  # too deep; the compilation around this one sets its own
+
+
 class _Stack(threading.local):
     def __init__(self) -> None:
         self.frames: list[Frame] = []
+        self.entered = 0
 
 
 _stack = _Stack()
@@ -72,6 +101,11 @@ def claim(cache: Any, key: bytes) -> Any:
     if outermost is not None and got.outcome == "none" and got.waited > 0:
         outermost.waited_out = True
     return got
+
+
+def entered() -> int:
+    """How many compilations this thread has begun."""
+    return _stack.entered
 
 
 def store_path() -> str:

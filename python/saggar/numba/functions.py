@@ -10,7 +10,7 @@ import os
 import sys
 from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref as weakref_to
 
 from numba.core import dispatcher, extending
 from numba.core.ccallback import CFunc
@@ -34,17 +34,23 @@ _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 class Function:
-    """kind, module, qualified name, the Python function (or None) and what else decides its code."""
+    """kind, module, qualified name, the Python function (or None; not kept alive) and what else decides its code."""
 
-    __slots__ = ("kind", "module", "qualname", "python", "options")
+    __slots__ = ("kind", "module", "qualname", "has_python", "options", "_python")
 
     def __init__(self, kind: str, python: FunctionType | None, options: list[tuple[str, object]], of: Any = None) -> None:
         named = python if python is not None else of
         self.kind = kind
-        self.python = python
+        self.has_python = python is not None
+        self._python = None if python is None else weakref_to(python)
         self.module = logical_module(getattr(named, "__module__", None))
         self.qualname = str(getattr(named, "__qualname__", getattr(named, "__name__", "")))
         self.options = options
+
+    @property
+    def python(self) -> Any:
+        """The Python function, or None."""
+        return None if self._python is None else self._python()
 
 
 def is_pinned(module: object) -> bool:

@@ -18,68 +18,38 @@ import operator
 import os
 import re
 import sys
-from types import CellType, FunctionType, ModuleType
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, ref as weakref_to
 
-from numba.core import extending, ir
+import numpy as np
+from numba.core import extending, ir, types
 
 from .. import _saggar
-from . import code, foreign, functions, kinds, memos, objectmode, texts, values
+from . import code, foreign, functions, kinds, memos, nodes, objectmode, texts, values
+from .nodes import MISSING as _MISSING, Look, Node, attribute as _attribute, guard as _guard
 
-_MISSING = object()
+LARGEST = 2000  # functions and objects behind one that Python runs while Numba compiles; more are known by their package's version
+_LONG = 4096  # bytes of an array that a recipe holds; of a longer one it holds the digest
 _BY_TEXT = {"globals", "eval", "exec", "vars", "locals", "getattr", "attrgetter"}  # names that lead to names in texts
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, ModuleType)
 
 
-class Node:
-    """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
-
-    __slots__ = ("function", "interpreted", "label", "module", "encoded", "shown", "references", "guards", "mutable", "passed", "kept", "held",
-                 "words")
-
-    def __init__(self, function: functions.Function, interpreted: bool) -> None:
-        self.function = function
-        self.interpreted = interpreted
-        self.module = function.module
-        self.label = f"{function.module}:{function.qualname}"
-        self.references: list[object] = []
-        self.passed: list[tuple[str, ModuleType]] = []  # modules that it may hand to other functions
-        self.guards: list[tuple[Any, str, object, bool]] = []
-        self.kept: dict[str, bytes] = {}  # what it reads and sets itself
-        self.words: list[str] = []  # names that it reads as values, for getattr
-        self.mutable = False
-        self.held = False  # Python runs a part of it
-        self.encoded = b""
-        self.shown: dict[str, object] = {}
-
-    def holds(self) -> bool:
-        """True if everything that was read is still bound to the same objects."""
-        if self.mutable:
-            return False
-        for holder, name, expected, weak in self.guards:
-            if weak:
-                expected = expected()  # type: ignore[operator]
-            if type(holder) is weakref_to:
-                holder = holder()
-            if type(holder) is dict:
-                if holder.get(name, _MISSING) is not expected:
-                    return False
-            elif _attribute(holder, name) is not expected:
-                return False
-        return True
-
-
 class Content:
-    """`digest` of a function's whole content, `source` for its recipe, and the nodes that it consists of."""
+    """
+    `digest` of a function's whole content, `source` for its recipe, and the nodes that it consists of. `installed`: what is of
+    installed packages is known by name and version, as there is too much.
+    """
 
-    __slots__ = ("digest", "source", "nodes")
+    __slots__ = ("digest", "source", "nodes", "installed")
 
     def __init__(self, digest: bytes, source: bytes, nodes: list[Node]) -> None:
         self.digest = digest
         self.source = source
         self.nodes = nodes
+        self.installed = nodes[0].installed
 
     def has(self, python: FunctionType) -> bool:
         """True if it is one of the functions."""
@@ -95,8 +65,10 @@ class Content:
 
 
 # For functions that are compiled, and for functions that Python runs while Numba compiles.
-_nodes: tuple[WeakKeyDictionary[Any, Node], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
+_nodes: dict[tuple[bool, bool], WeakKeyDictionary[Any, Node]] = {
+    (interpreted, installed): WeakKeyDictionary() for interpreted in (False, True) for installed in (False, True)}
 _contents: tuple[WeakKeyDictionary[Any, Content], ...] = (WeakKeyDictionary(), WeakKeyDictionary())
+_large: tuple[WeakKeyDictionary[Any, str], ...] = (WeakKeyDictionary(), WeakKeyDictionary())  # why it has no content, or ""
 
 
 def content(obj: object, interpreted: bool = False) -> Content:
@@ -104,14 +76,49 @@ def content(obj: object, interpreted: bool = False) -> Content:
     The content of a function-like object. Raises Uncacheable, naming what has no encoding and where it is.
     `interpreted`: Python runs it while Numba compiles, so what it reads matters beyond what Numba can compile.
     """
+    look = nodes.look()
+    if look is None:
+        with Look() as look:
+            return _content(obj, interpreted, look)
+    return _content(obj, interpreted, look)
+
+
+def _content(obj: object, interpreted: bool, look: Look) -> Content:
+    met = look.contents.get((id(obj), interpreted))
+    if met is not None:
+        return met[1]
     kept = _contents[interpreted]
     known = kept.get(obj)
-    if known is not None and all(node.holds() for node in known.nodes):
-        return known
-    nodes, links = _walk(obj, interpreted)
-    fresh = _assemble(nodes, links)
-    kept[obj] = fresh
-    return fresh
+    if known is None or not _hold(known.nodes, look):
+        known = kept[obj] = _walked(obj, interpreted, look)
+    look.contents[id(obj), interpreted] = obj, known
+    return known
+
+
+def _walked(obj: object, interpreted: bool, look: Look) -> Content:
+    """
+    Its content by a walk. One that reaches too much is walked again with what is installed known by version: whether it does so
+    depends on the content alone.
+    """
+    large = _large[interpreted]
+    if obj not in large:
+        try:
+            return _assemble(*_walk(obj, interpreted, False, look))
+        except values.TooMuch:
+            large[obj] = ""
+    if large[obj]:
+        raise _saggar.Uncacheable(large[obj])
+    try:
+        return _assemble(*_walk(obj, interpreted, True, look))
+    except values.TooMuch as error:
+        large[obj] = f"{getattr(obj, '__qualname__', kinds.what(obj))} reads too much: {error}"
+        raise _saggar.Uncacheable(large[obj]) from None
+
+
+def last(obj: object) -> Content:
+    """The content as it was when it was asked for last."""
+    known = _contents[False].get(obj)
+    return content(obj) if known is None else known
 
 
 def known_digest(obj: object) -> bytes | None:
@@ -124,41 +131,58 @@ def known_digest(obj: object) -> bytes | None:
 
 def kept(obj: object) -> dict[tuple[FunctionType, str], bytes]:
     """What the functions behind one that Python runs read and set themselves: (function, label) to encoded value."""
-    return {(node.function.python, label): value for node in content(obj, interpreted=True).nodes
-            if node.function.python is not None for label, value in node.kept.items()}
+    return {(python, label): value for node in content(obj, interpreted=True).nodes
+            if (python := node.function.python) is not None for label, value in node.kept.items()}
 
 
-def _walk(root: object, interpreted: bool) -> tuple[list[Node], list[tuple[int, ...]]]:
-    nodes: list[Node] = []
-    links: list[tuple[int, ...]] = []
+def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple[list[Node], list[tuple[int, ...]]]:
+    """
+    The nodes in the order in which a depth-first walk meets them, and the numbers of those that each refers to. What has no
+    encoding is raised at the end, so that it is TooMuch in either case where it is too much.
+    """
+    found: list[Node] = []
+    links: list[list[int]] = []
     index: dict[tuple[int, bool], int] = {}
+    size, refused = 0, None
+    todo: list[tuple[list[int], bool, Iterator[Any]]] = [([], interpreted, iter((root,)))]  # where numbers go, whose they are
+    while todo:
+        numbers, interpreted, targets = todo[-1]
+        for obj in targets:
+            inner = interpreted or isinstance(obj, extending._Intrinsic)
+            number = index.get((id(obj), inner))
+            if number is not None:
+                numbers.append(number)
+                continue
+            number = index[id(obj), inner] = len(found)
+            numbers.append(number)
+            node = None
+            try:
+                node = _node(obj, inner, installed, look)
+            except _saggar.Uncacheable as error:
+                if not inner or isinstance(error, values.TooMuch):
+                    raise
+                refused = refused or error
+            except Exception as error:
+                raise _saggar.Uncacheable(f"something that it reads raises {type(error).__name__}: {error}") from None
+            size += 1 if node is None else node.size
+            if size > LARGEST:
+                raise values.TooMuch(f"more than {LARGEST} functions and objects")
+            found.append(node)  # type: ignore[arg-type]
+            links.append([])
+            if node is not None:
+                todo.append((links[-1], inner, iter(node.targets())))
+                break
+        else:
+            todo.pop()
+    if refused is not None:
+        raise refused
+    return found, [tuple(numbers) for numbers in links]
 
-    def visit(obj: object, interpreted: bool) -> int:
-        interpreted = interpreted or isinstance(obj, extending._Intrinsic)
-        number = index.get((id(obj), interpreted))
-        if number is None:
-            number = index[id(obj), interpreted] = len(nodes)
-            node = _node(obj, interpreted)
-            nodes.append(node)
-            links.append(())
-            links[number] = tuple([visit(target, interpreted) for target in node.references])
-        return number
 
-    try:
-        visit(root, interpreted)
-    except RecursionError:
-        raise _saggar.Uncacheable("too many functions call each other") from None
-    except _saggar.Uncacheable:
-        raise
-    except Exception as error:
-        raise _saggar.Uncacheable(f"something that it reads raises {type(error).__name__}: {error}") from None
-    return nodes, links
-
-
-def _assemble(nodes: list[Node], links: list[tuple[int, ...]]) -> Content:
-    root = nodes[0]
+def _assemble(found: list[Node], links: list[tuple[int, ...]]) -> Content:
+    root = found[0]
     reached: dict[str, object] = {}
-    for number, (node, targets) in enumerate(zip(nodes, links)):
+    for node, targets in zip(found, links):
         label, again = node.label, 2
         while label in reached:
             label, again = f"{node.label} ({again})", again + 1
@@ -168,99 +192,143 @@ def _assemble(nodes: list[Node], links: list[tuple[int, ...]]) -> Content:
         ("qualname", root.function.qualname),
         ("functions", reached),
     )))
-    return Content(_saggar.sha256(source), source, nodes)
+    return Content(_saggar.sha256(source), source, found)
 
 
-def _node(obj: object, interpreted: bool) -> Node:
-    node = _nodes[interpreted].get(obj)
-    if node is None or not node.holds():
-        node = _build(obj, interpreted)
-        _nodes[interpreted][obj] = node
+def _hold(known: list[Node], look: Look) -> bool:
+    """True if all nodes are what they were. Each is looked at once in a look."""
+    for node in known:
+        if node not in look.sound:
+            if node.mutable:
+                obj = node.of()
+                if obj is None or _node(obj, node.interpreted, node.installed, look) is not node:
+                    return False
+            elif not node.holds(look):
+                return False
+            look.sound.add(node)
+    return True
+
+
+def _node(obj: object, interpreted: bool, installed: bool, look: Look) -> Node:
+    """The node of a function: the one that is kept, or a new one where it reads something else now."""
+    kept = _nodes[interpreted, installed]
+    node = kept.get(obj)
+    if node is None or node not in look.sound and not node.holds(look):
+        fresh = _build(obj, interpreted, installed)
+        fresh.finish(look)
+        if node is None or not node.renew(fresh):
+            node = kept[obj] = fresh
+    look.sound.add(node)
     return node
 
 
-def _build(obj: object, interpreted: bool) -> Node:
+class _Reading:
+    """Takes in what a function reads, while its node is built."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.read: dict[str, object] = {}
+        self._places: dict[int, int] = {}
+        counted = node.interpreted or node.function.kind == "python"  # Numba takes longer for one that it compiles
+        self._encoder = values.Encoder(self._reference, node.interpreted, node.installed, LARGEST if counted else None)
+
+    def size(self) -> int:
+        return 0 if self._encoder.limit is None else 1 + self._encoder.met
+
+    def _reference(self, target: object) -> object:
+        place = self._places.get(id(target))
+        if place is None:
+            place = self._places[id(target)] = len(self.node.references)
+            self.node.references.append(target)
+        return _saggar.Record("function", (("place", place),))
+
+    def take(self, what: str, value: object) -> None:
+        """Something that it reads, under a label. Raises Uncacheable, with the label."""
+        if what in self.read or value is sys.modules or value is os.environ:
+            return  # for the latter, see _read_dynamic
+        node, before = self.node, len(self.node.references)
+        node.words.extend(_words_in(value))
+        try:
+            self._encoder.read = value
+            encoded = self._encoder.encode(value)
+            if node.interpreted and memos.is_one(node.function.python, what):
+                node.kept[what] = encoded
+                node.mutable = True  # whether it was filled may become known later
+                if (empty := memos.emptied(node.function.python, what, encoded)) is not encoded:
+                    encoded = empty
+                    for target in node.references[before:]:
+                        del self._places[id(target)]
+                    del node.references[before:]
+        except values.TooMuch:
+            raise
+        except _saggar.Uncacheable as error:
+            raise _saggar.Uncacheable(f"{what} of {node.function.module}.{node.function.qualname}: {error}") from None
+        except Exception as error:  # raised by an object that was looked at
+            raise _saggar.Uncacheable(f"{what} of {node.function.module}.{node.function.qualname}: "
+                                      f"{type(error).__name__}: {error}") from None
+        is_long = type(value) is np.ndarray and len(encoded) > _LONG
+        self.read[what] = _saggar.Digest("array", _saggar.sha256(encoded)) if is_long else _saggar.Raw(encoded)
+        if id(value) not in node.watched and (not values.is_constant(value) or node.interpreted and not _is_settled(value)):
+            node.mutable = True
+
+
+def _is_settled(value: object) -> bool:
+    """True if nothing that Python could read from the object changes, or a node of its own tells."""
+    return (isinstance(value, _SETTLED) or isinstance(value, type) and functions.is_pinned_class(value)
+            or isinstance(value, types.Type) and kinds.is_plain(value))
+
+
+def _build(obj: Any, interpreted: bool, installed: bool) -> Node:
     function = functions.describe(obj)
     if function is None:
         raise _saggar.Uncacheable(kinds.what(obj))
-    node = Node(function, interpreted)
-    places: dict[int, int] = {}
-
-    def reference(target: object) -> object:
-        place = places.get(id(target))
-        if place is None:
-            place = places[id(target)] = len(node.references)
-            node.references.append(target)
-        return _saggar.Record("function", (("place", place),))
-
-    encoder = values.Encoder(reference, interpreted)
-    read: dict[str, object] = {}
-
-    def take(what: str, value: object) -> None:
-        if what in read or value is sys.modules or value is os.environ:
-            return  # for the latter, see _read_dynamic
-        node.words.extend(_words_in(value))
-        before = len(node.references)
-        try:
-            encoder.read = value
-            encoded = encoder.encode(value)
-            if interpreted and memos.is_one(function.python, what):
-                node.kept[what] = encoded
-                node.mutable = True  # whether it was filled may become known later
-                if (empty := memos.emptied(function.python, what, encoded)) is not encoded:
-                    encoded = empty
-                    for target in node.references[before:]:
-                        del places[id(target)]
-                    del node.references[before:]
-            read[what] = _saggar.Raw(encoded)
-        except _saggar.Uncacheable as error:
-            raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {error}") from None
-        except RecursionError:
-            raise
-        except Exception as error:  # raised by an object that was looked at
-            raise _saggar.Uncacheable(f"{what} of {function.module}.{function.qualname}: {type(error).__name__}: {error}") from None
-        if not values.is_constant(value) or interpreted and not isinstance(value, _SETTLED):
-            node.mutable = True
-
+    node = Node(obj, function, interpreted, installed)
+    reading = _Reading(node)
     for name, value in function.options:
-        take(name, value)
+        reading.take(name, value)
     if hasattr(obj, "_can_compile"):
-        node.guards.append((weakref_to(obj), "_can_compile", obj._can_compile, False))
-    digest = None
-    python = function.python
+        node.guards.append((weakref_to(obj), "_can_compile", obj._can_compile, 0))
+    python, digest = function.python, None
     if python is not None:
         found = code.facts(python.__code__)
         digest = found.digest
-        for name, value in foreign.parts(python):
-            take(name, value)
-        if "__saggar_key__" in vars(python):
-            read["key"] = _own_key(node, python.__saggar_key__)
-        for what in ("__code__", "__defaults__", "__kwdefaults__"):
-            _guard(node, python, what, getattr(python, what))
-        take("default values", python.__defaults__)
-        if python.__kwdefaults__:
-            take("default values of keywords", dict(python.__kwdefaults__))
-        _read_names(node, python, found, take)
-        if function.kind == "stencil":
-            _check_frozen(node, obj, python)
-        if interpreted:
-            _read_imports(node, python, found, take)
-            _read_dynamic(node, python, found, take)
-            for name, value in sorted(vars(python).items()):
-                _guard(node, vars(python), name, value)
-                take(f"attribute {name}", value)
-        _read_by_callees(node, take)
-        if not interpreted:
-            node.held = _held_by_code(node, obj, python)
+        _read_python(node, obj, python, found, reading)
     node.encoded = _saggar.encode(_saggar.Record(function.kind, (
         ("module", function.module),
         ("qualname", function.qualname),
         ("code", None if digest is None else _saggar.Digest("code", digest)),
-        ("reads", read),
+        ("reads", reading.read),
     )))
+    node.size = reading.size()
     if node.held:
         objectmode.check(node.label, node.encoded, python)
     return node
+
+
+def _read_python(node: Node, obj: Any, python: FunctionType, found: code.Facts, reading: _Reading) -> None:
+    """All that the Python function reads."""
+    take = reading.take
+    for name, value in foreign.parts(python):
+        take(name, value)
+    if "__saggar_key__" in vars(python):
+        reading.read["key"] = _own_key(node, python.__saggar_key__)
+    for what in ("__code__", "__defaults__", "__kwdefaults__"):
+        _guard(node, python, what, getattr(python, what))
+    take("default values", python.__defaults__)
+    if python.__kwdefaults__:
+        take("default values of keywords", dict(python.__kwdefaults__))
+    _read_names(node, python, found, take)
+    if node.function.kind == "stencil":
+        _check_frozen(node, obj, python)
+    if node.interpreted:
+        _read_imports(node, python, found, take)
+        _read_dynamic(node, python, found, take)
+        for name, value in sorted(vars(python).items()):
+            _guard(node, vars(python), name, value)
+            take(f"attribute {name}", value)
+    _read_by_callees(node, take)
+    if not node.interpreted:
+        node.held = _held_by_code(node, obj, python)
 
 
 def _held_by_code(node: Node, obj: object, python: FunctionType) -> bool:
@@ -516,18 +584,3 @@ def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any
         elif not functions.is_pinned(full):
             _not_loaded(node, full, take)
 
-
-def _guard(node: Node, holder: Any, name: str, value: object) -> None:
-    if isinstance(value, FunctionType) or functions.is_dispatcher(value):
-        node.guards.append((holder, name, weakref_to(value), True))
-    elif values.is_constant(value) or value is _MISSING:
-        node.guards.append((holder, name, value, False))
-
-
-def _attribute(holder: Any, name: str) -> object:
-    if type(holder) is CellType:
-        try:
-            return holder.cell_contents
-        except ValueError:
-            return _MISSING
-    return getattr(holder, name, _MISSING)

@@ -125,13 +125,15 @@ def inside(*blobs: bytes) -> tuple[dict[str, bytes], str]:
 def admit(names: dict[str, bytes]) -> str | None:
     """Registers the functions inside an entry; the name that another body has already, or None."""
     for name, digest in names.items():
-        if not _saggar.register_symbol(name, digest):
-            return name
-        known[name] = digest
+        if known.get(name) != digest:
+            if not _saggar.register_symbol(name, digest):
+                return name
+            known[name] = digest
     return None
 
 
 _type_texts: dict[int, str | None] = {}
+_MOST = 10000  # types that are remembered at a time
 
 
 def for_type(t: Any) -> str | None:
@@ -151,6 +153,8 @@ def for_type(t: Any) -> str | None:
             text = None
         stable = not _holds_function(t)
     if stable:
+        if len(_type_texts) >= _MOST:
+            _type_texts.clear()
         _type_texts[code] = text
     return text
 

@@ -41,10 +41,10 @@ def _dispatchers(dispatcher: Any) -> None:
 
     cls = dispatcher.Dispatcher
     original_enable, original_compile = cls.enable_caching, cls.compile
-    from . import dependencies, frames, inherit, linked
+    from . import dependencies, environments, frames, inherit, linked
 
     thread = frames._stack
-    Frame, wants = frames.Frame, frames.wants
+    Frame, Room, wants = frames.Frame, frames.Room, frames.wants
 
     @functools.wraps(original_enable)
     def enable_caching(self: Any) -> None:
@@ -62,7 +62,7 @@ def _dispatchers(dispatcher: Any) -> None:
         # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
         if running:
             dependencies.reached(self)
-        with global_compiler_lock, Frame(self, sig):
+        with global_compiler_lock, Frame(self, sig), Room():
             inherit.select(self, tuple(normalize_signature(sig)[0]))
             result = original_compile(self, sig)
             if running and (there := self.overloads.get(tuple(normalize_signature(sig)[0]))) is not None:
@@ -92,6 +92,7 @@ def _dispatchers(dispatcher: Any) -> None:
     @functools.wraps(original_add)
     def add_overload(self: Any, cres: Any) -> None:
         if thread.frames and thread.frames[-1].owner is self:
+            environments.settle(cres)
             dependencies.finished(cres, thread.frames[-1].subjects, self)
         if len(thread.frames) > 1 and self._can_compile and linked.set_apart(self, cres):
             return

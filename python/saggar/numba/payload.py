@@ -214,7 +214,7 @@ def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) 
     meta = admit(entry)
     unpacker = codec.Codec(request.args, request.function_of)
     fndesc = _fndesc(meta["fndesc"], unpacker, python)
-    own, others = _load_environments(meta["environments"], request, fndesc, python)
+    own, others = _load_environments(meta, request, fndesc, python)
     restype = unpacker.unpack(meta["return"])
     args = request.args if meta["args"] is None else unpacker.unpack(meta["args"])
     reload_init = [_import(name) for name in meta["reload"]]
@@ -232,7 +232,7 @@ def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) 
         lifted=(), fndesc=fndesc, library=library, call_helper=None, environment=own, metadata=None,
         reload_init=reload_init, referenced_envs=others)
     for env in others:
-        library.codegen.set_env(env.env_name, env)
+        environments.place(library.codegen, env)
     if isinstance(restype, types.Generator):
         _insert_generator(target_context, restype, fndesc, entry, library)
     return result
@@ -260,16 +260,16 @@ def _fndesc(packed: dict[str, Any], unpacker: codec.Codec, python: Any) -> Any:
     return fndesc
 
 
-def _load_environments(stored: Any, request: recipe.Request, fndesc: Any, python: Any) -> tuple[Any, list[Any]]:
+def _load_environments(meta: Any, request: recipe.Request, fndesc: Any, python: Any) -> tuple[Any, list[Any]]:
     own, others = None, []
-    for name, module, encoded in stored:
+    for name, module, encoded in meta["environments"]:
         if name == fndesc.env_name:
             space = python.__globals__
         else:
             space = request.content.globals_of(module)
             if space is None:
                 space = (sys.modules.get(module) or importlib.import_module(module)).__dict__
-        env = environments.obtain(name, encoded, space)
+        env = environments.obtain(name, encoded, space, meta["objectmode"])
         if env is None:
             raise Refused("symbol-conflict", name)
         if name == fndesc.env_name:

@@ -136,7 +136,7 @@ class Request:
         found = self.arguments.get(digest)
         if found is None:
             for node in self.content.nodes:
-                for target in (*node.references, node.function.python):
+                for target in (*node.targets(), node.function.python):
                     if target is not None and identity.known_digest(target) == digest:
                         return target
         return found

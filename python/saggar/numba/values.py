@@ -12,7 +12,7 @@ import io
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import (BuiltinFunctionType, CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, MethodType,
                    ModuleType)
 from typing import Any
@@ -53,16 +53,25 @@ def is_constant(value: object) -> bool:
     return True
 
 
+class TooMuch(_saggar.Uncacheable):
+    """More than the limit is behind a value."""
+
+
 class Encoder:
     """
     Encodes values; functions become what `reference` makes of them. `interpreted`: they are read by a function that
     Python runs while Numba compiles (an overload's, an intrinsic's), so classes and objects matter by what they hold.
+    `installed`: those that came with an installed package are known by name and version. Beyond `limit` objects: TooMuch.
     """
 
-    def __init__(self, reference: Callable[[object], object], interpreted: bool = False) -> None:
+    def __init__(self, reference: Callable[[object], object], interpreted: bool = False, installed: bool = False,
+                 limit: int | None = None) -> None:
         self.reference = reference
         self.interpreted = interpreted
         self.read: object = None  # what has a name in the function that reads it
+        self.installed = installed
+        self.limit = limit
+        self.met = 0
         self._open: list[object] = []  # types that are being encoded
         self._held_before: dict[int, tuple[int, object]] = {}  # number and object, by id: many may hold the same one
 
@@ -73,6 +82,9 @@ class Encoder:
 
     def other(self, value: Any) -> object:
         """The canonical value of an object that is not a plain value. Raises Uncacheable."""
+        self.met += 1
+        if self.limit is not None and self.met > self.limit:
+            raise TooMuch(f"more than {self.limit} functions and objects")
         if self.interpreted and id(value) in texts.INSIDE and value is not self.read:
             raise _saggar.Uncacheable("what reads environment variables or modules by a text, inside of an object")
         if isinstance(value, types.Type):
@@ -89,6 +101,10 @@ class Encoder:
                 named = _held_by_module(value, described)
                 if named is not None:
                     return named
+            elif self.installed and self.interpreted and (version := _version_of_function(described.python)):
+                named = _held_by_module(value, described)
+                if named is not None:
+                    return _saggar.Record("installed", (("function", named), ("version", version)))
             return self.reference(value)
         if isinstance(value, type):
             return self._class(value)
@@ -122,6 +138,10 @@ class Encoder:
             named = functions.by_name(value)
             if named is not None:
                 return named
+        elif self.installed and (version := _version_of_function(value)):
+            named = functions.by_name(value)
+            if named is not None:
+                return _saggar.Record("installed", (("function", named), ("version", version)))
         return self.reference(value)
 
     def _class(self, value: Any) -> object:
@@ -142,10 +162,21 @@ class Encoder:
         elif not own and "<locals>" in value.__qualname__:
             raise _saggar.Uncacheable(f"a class defined in a function, {value.__module__}.{value.__qualname__}")
         if own and not any(name == "version" for name, _ in fields):
-            fields.extend(self._held(value, [(f"{cls.__qualname__}.{name}", held) for cls in (*value.__mro__, *type(value).__mro__)
-                                             if not functions.is_pinned_class(cls) for name, held in sorted(vars(cls).items())
-                                             if not (isinstance(held, enum.Enum) or name.startswith("_") and name in _OF_ENUMS)]))
+            fields.extend(self._held(value, list(self._members(value))))
         return _saggar.Record("class", tuple(fields))
+
+    def _members(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """What a class and its bases hold; of an installed class its version, and what others may have put into it."""
+        for cls in (*value.__mro__, *type(value).__mro__):
+            if functions.is_pinned_class(cls):
+                continue
+            version = self.installed and functions.by_name(cls) is not None and foreign.installed(kinds.module_of(cls))
+            if version:
+                yield f"version of {kinds.class_name(cls)}", version
+            for name, held in sorted(vars(cls).items()):
+                if not (isinstance(held, enum.Enum) or name.startswith("_") and name in _OF_ENUMS
+                        or version and not _is_put_in(held)):
+                    yield f"{cls.__qualname__}.{name}", held
 
     def _enum(self, value: enum.Enum) -> object:
         cls = type(value)
@@ -300,6 +331,23 @@ def functions_behind(member: Any) -> tuple[Any, ...]:
     if isinstance(member, property):
         return (member.fget, member.fset, member.fdel)
     return (member,)
+
+
+def _version_of_function(python: Any) -> str:
+    """The version of the installed package that a function was written in; "" for one that others wrote or wrapped."""
+    if not isinstance(python, FunctionType):
+        return ""
+    where = python.__globals__.get("__name__")
+    if not isinstance(where, str) or not isinstance(python.__module__, str):
+        return ""
+    return foreign.installed(where) if where.partition(".")[0] == python.__module__.partition(".")[0] else ""
+
+
+def _is_put_in(member: Any) -> bool:
+    """True if something in a class of an installed package may not be that package's own: a constant, a function of others."""
+    return type(member) in _PRIMITIVES or any(
+        isinstance(part, FunctionType) and not (functions.is_pinned(part.__module__) or _version_of_function(part))
+        for part in functions_behind(member))
 
 
 def _held_by_module(value: object, described: functions.Function) -> object | None:
