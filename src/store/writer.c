@@ -150,11 +150,14 @@ static int write_temp(struct publish *p) {
     int err = sg_temp_open(p->folder, SG_STORE_TEMP, p->temp, &fd);
     if (err != SAGGAR_OK)
         return err;
+    sg_job_tick();
     err = sg_write_all(fd, p->core->data, p->core->len);
     if (err == SAGGAR_OK)
         err = sg_write_all(fd, p->annex->data, p->annex->len);
+    sg_job_tick();
     if (err == SAGGAR_OK)
         err = sg_sync_data(fd);
+    sg_job_tick();
     if (close(fd) != 0 && errno != EINTR && err == SAGGAR_OK)
         err = sg_err_from_errno(errno);
     if (err != SAGGAR_OK)
@@ -226,6 +229,7 @@ static int try_slot(struct publish *p, unsigned slot) {
     sg_store_name(p->key, slot, name);
     /* Each round but the last few may take one bad file away. */
     for (int i = 0; i < SAGGAR_MAX_SLOTS + ROUNDS; i++) {
+        sg_job_tick();
         if (give_name(p, name))
             return SAGGAR_OK;
         if (errno != EEXIST)
@@ -280,6 +284,7 @@ static int publish_once(struct sg_store *store, struct publish *p) {
     int err = open_folder(store, p->key[0], &p->folder);
     if (err != SAGGAR_OK)
         return err;
+    sg_job_tick();
     err = write_temp(p);
     if (err == SAGGAR_OK)
         err = place(p);
