@@ -16,7 +16,7 @@ COUNT = """
         setattr(holder, name, wrapper)
     counted(identity, "_build", "built")
     counted(identity, "_assemble", "assembled")
-    counted(environments.Environment, "__new__", "environments")
+    counted(environments, "obtain", "environments")
     from numba.core.codegen import JITCPUCodegen
     counted(JITCPUCodegen, "set_env", "slots")
 """

@@ -142,7 +142,8 @@ def _environments(cres: CompileResult) -> list[tuple[str, str, bytes]]:
     """(name, module, constants) of the function's own Environment and of those that its code refers to."""
     result = []
     own = cres.environment
-    found = {env.env_name: env for env in cres._find_referenced_environments()}
+    slots = {name for gv in cres.library._final_module.global_variables if (name := gv.name).startswith("_ZN08NumbaEnv")}
+    found = {name: env for name in slots if (env := environments.Environment._memo.get(name)) is not None and env.can_cache()}
     if own is not None:
         found[own.env_name] = own
     for name in sorted(found):
@@ -151,7 +152,6 @@ def _environments(cres: CompileResult) -> list[tuple[str, str, bytes]]:
         if not environments.remember(env, encoded):
             raise _saggar.Uncacheable("other constants under the same name")
         result.append((name, str(env.globals.get("__name__", "")), encoded))
-    slots = {gv.name for gv in cres.library._final_module.global_variables if gv.name.startswith("_ZN08NumbaEnv")}
     for name in slots:
         if name not in found and any(len(env.consts) for env in environments._kept.get(name, ())):
             raise _saggar.Uncacheable("it contains a function that belongs to no module")
