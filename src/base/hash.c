@@ -1,15 +1,43 @@
 /*
- * Digests over libcrypto and xxHash; see hash.h. The one global is the fetched algorithm: set once by an
- * atomic exchange (no lock that a fork could leave held), never freed.
+ * Digests over libcrypto and xxHash; see hash.h. The one global is the fetched algorithm: set once, under a
+ * lock that forks wait for, never freed.
  */
 #include "base/hash.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <xxhash.h>
 
 #include "saggar/saggar.h"
+
+/* Held while libcrypto does what it does once, and over every fork, so that no child finds that half done. */
+static pthread_mutex_t fetching = PTHREAD_MUTEX_INITIALIZER;
+
+static void hold(void) {
+    pthread_mutex_lock(&fetching);
+}
+
+static void let_go(void) {
+    pthread_mutex_unlock(&fetching);
+}
+
+__attribute__((constructor)) static void watch_forks(void) {
+    pthread_atfork(hold, let_go, let_go);
+}
+
+/* One digest besides, since libcrypto does part of it only then. */
+static EVP_MD *fetch(void) {
+    OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
+    EVP_MD *md = lib == NULL ? NULL : EVP_MD_fetch(lib, "SHA256", NULL);
+    unsigned char out[SG_SHA256_SIZE];
+    if (md != NULL && EVP_Digest("", 0, out, NULL, md, NULL) == 1)
+        return md; /* lib lives on through md */
+    EVP_MD_free(md);
+    OSSL_LIB_CTX_free(lib);
+    return NULL;
+}
 
 /*
  * Fetched in a library context of our own, so that neither the application's openssl.cnf nor the clean-up of
@@ -20,22 +48,14 @@ static const EVP_MD *sha256_md(void) {
     EVP_MD *md = atomic_load_explicit(&cached, memory_order_acquire);
     if (md != NULL)
         return md;
-
-    OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
-    if (lib == NULL)
-        return NULL;
-    md = EVP_MD_fetch(lib, "SHA256", NULL);
+    hold();
+    md = atomic_load_explicit(&cached, memory_order_acquire);
     if (md == NULL) {
-        OSSL_LIB_CTX_free(lib);
-        return NULL;
+        md = fetch();
+        atomic_store_explicit(&cached, md, memory_order_release);
     }
-    EVP_MD *first = NULL;
-    if (!atomic_compare_exchange_strong(&cached, &first, md)) {
-        EVP_MD_free(md);
-        OSSL_LIB_CTX_free(lib);
-        return first;
-    }
-    return md; /* lib lives on through md */
+    let_go();
+    return md;
 }
 
 int sg_sha256_init(struct sg_sha256_ctx *ctx) {

@@ -25,7 +25,7 @@ int __wrap_open(const char *path, int flags, ...) {
     return __real_open(strcmp(path, "/proc/self/mountinfo") == 0 ? table : path, flags);
 }
 
-static void write_table(const char *format, ...) {
+__attribute__((format(printf, 1, 2))) static void write_table(const char *format, ...) {
     va_list list;
     FILE *f = fopen(table, "w");
     assert_non_null(f);
