@@ -220,7 +220,7 @@ def numba_upstream(log: Log) -> None:
 @step
 def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins; all that is not left out for its time."""
-    pinned(log, *NEWEST_ONLY, "test_changes.py", "test_classes.py", "test_collisions.py", "test_faults.py")
+    pinned(log, *NEWEST_ONLY, "test_changes.py", "test_classes.py", "test_collisions.py", "test_faults.py", "test_growth.py", "test_reads.py")
 
 
 @extra

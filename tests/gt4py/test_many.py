@@ -53,11 +53,12 @@ def litter(project: Project) -> list[str]:
                   and "trees" not in path.parts and not path.name.endswith(tuple(f".{slot}" for slot in range(16))))
 
 
+@slow
 @pytest.mark.parametrize("n, backend", [
     pytest.param(8, "cartesian", marks=pytest.mark.xdist_group("cartesian")),
-    pytest.param(8, "dace", marks=[slow, pytest.mark.xdist_group("dace")]),
-    pytest.param(4, "workers", marks=[slow, pytest.mark.xdist_group("gtfn")]),
-    pytest.param(32, "gtfn", marks=[slow, pytest.mark.xdist_group("gtfn")]),
+    pytest.param(8, "dace", marks=pytest.mark.xdist_group("dace")),
+    pytest.param(4, "workers", marks=pytest.mark.xdist_group("gtfn")),
+    pytest.param(32, "gtfn", marks=pytest.mark.xdist_group("gtfn")),
 ])
 def test_cold_processes_do_the_work_of_one(project, warm, capsys, n, backend):
     name, env = BACKENDS[backend]

@@ -87,6 +87,7 @@ def test_an_overload_that_fails_while_it_is_looked_at(project):
     assert result.out == "2 2\n" and result.names("not-stored") == ["g"]
 
 
+@pytest.mark.skipif(OLD, reason="Numba before 0.67 pickles what a block in object mode reads, and raises what that raises")
 def test_objects_that_raise_when_they_are_looked_at(project):
     """A module that is loaded when something of it is read; a proxy that is one only inside of a request."""
     result = project.good("""
