@@ -248,7 +248,7 @@ def gt4py_tests(log: Log, *arguments: str) -> None:
 
 @step
 def gt4py(log: Log) -> None:
-    """GT4Py 1.2.3 on Python 3.13: gtfn, dace and cartesian; a second start does nothing again, with no compiler either; eight cold processes."""
+    """GT4Py 1.2.3 on Python 3.13: gtfn, dace and cartesian; a second start does nothing again, with no compiler either."""
     gt4py_tests(log)
 
 
