@@ -91,7 +91,7 @@ static void test_answers(void **state) {
 static int claim_five(void *unused) {
     saggar_claim *claim;
     (void)unused;
-    return ask(open_cache("", store), 5, 0, &claim);
+    return (int)ask(open_cache("", store), 5, 0, &claim);
 }
 
 static void test_silent(void **state) {
