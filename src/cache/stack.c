@@ -30,10 +30,10 @@ static struct sg_slot *new_slot(struct sg_stack *stack) {
     return &more[stack->n];
 }
 
-static bool known(const struct sg_stack *stack, const struct stat *st) {
+static bool known(const struct sg_stack *stack, uint64_t dev, uint64_t ino) {
     for (unsigned i = 0; i < stack->n; i++) {
         const struct sg_slot *slot = &stack->slots[i];
-        if (slot->exists && slot->ino == st->st_ino && slot->dev == st->st_dev)
+        if (slot->exists && slot->ino == ino && slot->dev == dev)
             return true;
     }
     return false;
@@ -44,7 +44,7 @@ static int add_image_under(struct sg_stack *stack, const char *path, const char 
     struct stat st;
     memset(&st, 0, sizeof st);
     bool exists = stat(path, &st) == 0;
-    if ((exists && known(stack, &st)) || stack->n >= MAX_SLOTS)
+    if ((exists && known(stack, st.st_dev, st.st_ino)) || stack->n >= MAX_SLOTS)
         return SAGGAR_OK;
     struct sg_slot *slot = new_slot(stack);
     if (slot == NULL)
@@ -71,15 +71,16 @@ static void take_place(struct sg_slot *slot) {
 
 /* A further store is only read: its directory is not made where there is none. */
 static int add_further(struct sg_stack *stack, const char *path) {
-    struct sg_slot *slot = stack->n < MAX_SLOTS ? new_slot(stack) : NULL;
+    if (stack->n >= MAX_SLOTS)
+        return SAGGAR_OK;
+    struct sg_slot *slot = new_slot(stack);
     if (slot == NULL)
-        return stack->n < MAX_SLOTS ? SAGGAR_ENOMEM : SAGGAR_OK;
+        return SAGGAR_ENOMEM;
     int err = sg_store_open(path, true, &slot->tier);
     if (err != SAGGAR_OK)
         return err;
     take_place(slot);
-    struct stat st = {.st_dev = slot->dev, .st_ino = slot->ino};
-    if (slot->exists && known(stack, &st)) {
+    if (slot->exists && known(stack, slot->dev, slot->ino)) {
         slot->tier->ops->close(slot->tier);
         return SAGGAR_OK;
     }

@@ -64,7 +64,7 @@ static struct network_job *new_job(struct sg_store *store, void (*run)(struct sg
     j->job.run = run;
     j->job.drop = drop;
     j->store = store;
-    atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);
+    sg_store_ref(&store->tier);
     if (key != NULL)
         memcpy(j->key, key, sizeof j->key);
     return j;

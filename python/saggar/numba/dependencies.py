@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar, process
-from . import extensions, frames, functions, identity, memos, nodes, overrides
+from . import extensions, frames, functions, identity, kinds, memos, nodes, overrides
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -136,8 +136,7 @@ def _add_types(subjects: set[str], found: Iterable[Any]) -> None:
             subjects.update(_subjects_of_type(one))
 
 
-_inside: dict[int, frozenset[type]] = {}  # by the number that Numba gives a type for good
-_MOST = 10000  # types that are remembered at a time
+_inside = kinds.ByType()  # the classes of the types that one is made of
 
 
 def _subjects_of_type(typ: types.Type) -> set[str]:
@@ -147,8 +146,6 @@ def _subjects_of_type(typ: types.Type) -> set[str]:
         inside = _types_inside(typ)
         known = frozenset(type(one) for one in inside if not extensions.is_own_type(one))
         if not any(isinstance(one, types.DeferredType) for one in inside):
-            if len(_inside) >= _MOST:
-                _inside.clear()
             _inside[typ._code] = known
     return {extensions.type_subject(cls) for cls in known}
 

@@ -272,9 +272,9 @@ def is_own_type(t: types.Type) -> bool:
 def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
     """The subjects that a name, or a tuple of them, may have for a type and its classes; Numba's own left out."""
     if not is_own_type(t):
-        if len(_type_texts) >= _MOST:
-            _type_texts.clear()
-        of_type = _type_texts.get(t._code) or _type_texts.setdefault(t._code, subject_text(t))
+        of_type = _type_texts.get(t._code)
+        if of_type is None:
+            of_type = _type_texts[t._code] = subject_text(t)
         for of in (of_type, *(subject_text(cls) for cls in type(t).__mro__ if is_foreign(cls))):
             for name in names:
                 text = None if of is None else subject_text((*name, of) if isinstance(name, tuple) else (of, name))
@@ -282,8 +282,7 @@ def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
                     yield f"{kind} {text}"
 
 
-_type_texts: dict[int, str | None] = {}  # by the number that Numba gives a type for good
-_MOST = 10000  # types that are remembered at a time
+_type_texts = kinds.ByType()
 
 
 def count(text: str) -> int:

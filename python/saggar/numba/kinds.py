@@ -19,6 +19,19 @@ Ref = Callable[[object], object]
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{5,}|#[0-9a-f]{6,}")
 _SCALARS = {types.Integer, types.Float, types.Complex, types.Boolean, types.NoneType, types.UnicodeType,
             types.NPDatetime, types.NPTimedelta}
+
+
+class ByType(dict[int, Any]):
+    """What is known of types, by the number that Numba gives each for good. Emptied when it is large: programs may make types for ever."""
+
+    LARGEST = 10_000
+
+    def __setitem__(self, code: int, known: Any) -> None:
+        if len(self) >= self.LARGEST:
+            self.clear()
+        super().__setitem__(code, known)
+
+
 _plain: dict[int, str] = {}  # type code -> name, for types that hold nothing but scalars
 
 

@@ -15,7 +15,7 @@ import re
 from typing import Any
 
 from .. import _saggar, process
-from . import frames, identity, objectmode, recipe, values
+from . import frames, identity, kinds, objectmode, recipe, values
 
 GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
 _TAG = re.compile(rb"B28v([cr][a-z2-7]{26})")
@@ -52,7 +52,8 @@ def for_function(identity_object: Any) -> str:
         if qualname.startswith(prefix):
             return derived(prefix, b"", group)
     try:
-        owner = frames.running()[-1].owner if frames.running() else None
+        running = frames.running()
+        owner = running[-1].owner if running else None
         if objectmode.is_forced(getattr(owner, "targetoptions", {})) and owner.py_func is func:
             identity.content(owner)  # it may have none
         content = identity.content(func)
@@ -132,14 +133,11 @@ def admit(names: dict[str, bytes]) -> str | None:
     return None
 
 
-_type_texts: dict[int, str | None] = {}
-_MOST = 10000  # types that are remembered at a time
+_type_texts = kinds.ByType()
 
 
 def for_type(t: Any) -> str | None:
     """The text that stands for a type in a symbol, or None where Numba's own says everything."""
-    from . import kinds
-
     code = getattr(t, "_code", -1)
     if code in _type_texts:
         return _type_texts[code]
@@ -153,8 +151,6 @@ def for_type(t: Any) -> str | None:
             text = None
         stable = not _holds_function(t)
     if stable:
-        if len(_type_texts) >= _MOST:
-            _type_texts.clear()
         _type_texts[code] = text
     return text
 
