@@ -23,7 +23,10 @@ _NAME = {dis.opmap[n] for n in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if n i
 _DEREF = {dis.opmap[n] for n in ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_CLOSURE") if n in dis.opmap}
 _ATTR = {dis.opmap[n] for n in ("LOAD_ATTR",)}
 _METHOD = {dis.opmap[n] for n in ("LOAD_METHOD",) if n in dis.opmap}
-_CONST = {dis.opmap[n] for n in ("LOAD_CONST", "RETURN_CONST") if n in dis.opmap}
+_CONST = set(dis.hasconst)
+_NOP = dis.opmap["NOP"]
+_RESUME = bytes((dis.opmap["RESUME"], 0)) if _NEW else b""  # where a call begins
+_HAS_DOCSTRING = 0x4000000 if sys.version_info >= (3, 14) else 0  # CO_HAS_DOCSTRING
 
 
 class Facts:
@@ -71,13 +74,8 @@ def _strings(code: CodeType) -> dict[str, None]:
 
 
 def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free: set[str]) -> bytes:
-    constants_read = _scan(code, reads, free)
+    raw, loads = _scan(code, reads, free)
     names.update(dict.fromkeys(code.co_names))
-
-    def constant(index: int, value: object) -> object:
-        if index == 0 and type(value) is str and 0 not in constants_read:
-            return None  # the docstring
-        return value
 
     def other(value: object) -> object:
         if isinstance(value, CodeType):
@@ -91,9 +89,9 @@ def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free
     record = _saggar.Record("code", (
         ("name", code.co_name),
         ("arguments", (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)),
-        ("flags", code.co_flags),
-        ("code", code.co_code),
-        ("constants", tuple(constant(i, value) for i, value in enumerate(code.co_consts))),
+        ("flags", code.co_flags & ~_HAS_DOCSTRING),
+        ("code", raw),
+        ("constants", tuple(code.co_consts[index] for index in loads)),
         ("names", code.co_names),
         ("variables", code.co_varnames),
         ("free", code.co_freevars),
@@ -103,10 +101,14 @@ def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free
     return _saggar.sha256(_saggar.encode(record, other))
 
 
-def _scan(code: CodeType, reads: dict[Any, None], free: set[str]) -> set[int]:
-    """Adds what the code reads by name to `reads`; returns the indexes of the constants that it loads."""
-    raw, names = code.co_code, code.co_names
-    constants: set[int] = set()
+def _scan(code: CodeType, reads: dict[Any, None], free: set[str]) -> tuple[bytes, list[int]]:
+    """
+    Adds what the code reads by name to `reads`. Returns the code without the numbers of its constants, and these numbers as they are
+    loaded, each time. With -OO a docstring leaves a NOP where the body begins, and the constants
+    may have other numbers.
+    """
+    raw, names = bytearray(code.co_code), code.co_names
+    loads: list[int] = []
     chain: list[str] | None = None
     root: tuple[bool, str] = (False, "")
 
@@ -120,7 +122,7 @@ def _scan(code: CodeType, reads: dict[Any, None], free: set[str]) -> set[int]:
         if op == _EXTENDED:
             extended = arg << 8
             continue
-        extended = 0
+        widened, extended = extended > 0, 0
         if op == _CACHE:
             continue
         if op in _ATTR or op in _METHOD:
@@ -138,9 +140,14 @@ def _scan(code: CodeType, reads: dict[Any, None], free: set[str]) -> set[int]:
             if name in free:
                 chain, root = [], (True, name)
         elif op in _CONST:
-            constants.add(arg)
+            loads.append(arg)
+            if not widened:
+                raw[at + 1] = 0
     flush()
-    return constants
+    body = raw.find(_RESUME) + 2 if _NEW else -1
+    while body > 0 and raw[body] == _NOP and not code.co_exceptiontable:  # type: ignore[attr-defined]
+        del raw[body:body + 2]  # jumps are relative
+    return bytes(raw), loads
 
 
 def _deref(code: CodeType, arg: int) -> str:

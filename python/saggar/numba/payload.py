@@ -16,6 +16,7 @@ import numba
 from numba.core import types
 from numba.core.compiler import CompileResult
 from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
+from numba.core.utils import _dynamic_module
 
 from .. import _saggar
 from . import codec, dependencies, environments, names, recipe
@@ -266,9 +267,7 @@ def _load_environments(meta: Any, request: recipe.Request, fndesc: Any, python: 
         if name == fndesc.env_name:
             space = python.__globals__
         else:
-            space = request.content.globals_of(module)
-            if space is None:
-                space = (sys.modules.get(module) or importlib.import_module(module)).__dict__
+            space = request.content.globals_of(module) or _module(module).__dict__
         env = environments.obtain(name, encoded, space, meta["objectmode"])
         if env is None:
             raise Refused("symbol-conflict", name)
@@ -276,6 +275,11 @@ def _load_environments(meta: Any, request: recipe.Request, fndesc: Any, python: 
             own = env
         others.append(env)
     return own, others
+
+
+def _module(name: str) -> Any:
+    """A module; Numba has one of its own for functions of those that cannot be imported."""
+    return sys.modules.get(name) or (_dynamic_module if name == _dynamic_module.__name__ else importlib.import_module(name))
 
 
 def _import(name: str) -> Any:

@@ -119,8 +119,9 @@ class Project:
         return hashlib.sha256("\0".join([what, *texts]).encode()).hexdigest()[:16]
 
     def inherits(self, name: str) -> bool:
-        """True if functions that it reaches may take over options from their callers."""
-        return any({"fastmath", "error_model", "forceinline"} & set(self.items[each].options) for each in self.reach(name))
+        """True if functions that it reaches may take over options from their callers, whether it reaches these too or not."""
+        mine, options = self.reach(name), {"fastmath", "error_model", "forceinline"}
+        return any(options & set(item.options) and self.reach(each) & mine for each, item in self.items.items())
 
     def is_sound(self) -> bool:
         """All names exist, modules read only those before them, and nothing but recursion calls itself."""

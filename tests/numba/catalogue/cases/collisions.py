@@ -194,7 +194,7 @@ collide("named_tuples", "named tuples of one name and different fields", "numba#
         @njit(cache=True)
         def f(x): return P(x, x + 1)
         return f
-    """, "lib.make('a b')(1)", "lib.make('c d')(1)", "(repr(lib.make('a b')(1)), repr(lib.make('c d')(1)))")
+    """, "lib.make('a b')(1)", "lib.make('c d')(1)", "(repr(lib.make('a b')(1)), repr(lib.make('c d')(1)))", refusal=True)
 collide("same_name_twice", "a function defined twice under one name in one file", "numba#10486", """
     @njit(cache=True)
     def f(x): return x + 1
