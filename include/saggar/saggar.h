@@ -634,6 +634,7 @@ typedef struct saggar_trail_event {
  * Records an event of this process. Under SAGGAR_TRAIL=<directory> (set by `saggar run`, `warm` and `verify`) into a
  * preallocated mapped file: no system call, survives SIGKILL, a new file after fork. Otherwise misses and what was not
  * stored go to one size-bounded file in the state directory ($XDG_STATE_HOME/saggar), and hits are only counted.
+ * A miss that is absent after this thread waited too long for the same key is recorded with CLAIM_TIMEOUT.
  * Never fails visibly: what cannot be recorded is counted, and the trail is marked incomplete.
  */
 void saggar_trail_record(const saggar_trail_event *event);

@@ -93,9 +93,25 @@ static bool to_log(const saggar_trail_event *event) {
            event->event == SAGGAR_EVENT_FAULT;
 }
 
-void saggar_trail_record(const saggar_trail_event *event) {
-    if (event == NULL || (unsigned)event->event >= 16)
+/* The event as it is recorded: who finds nothing after a wait that was too long misses for that. */
+static saggar_trail_event explained(const saggar_trail_event *event) {
+    static _Thread_local uint8_t waited_for[SAGGAR_KEY_SIZE];
+    saggar_trail_event e = *event;
+    if (e.key == NULL)
+        return e;
+    if (e.event == SAGGAR_EVENT_WAITED && e.reason == SAGGAR_REASON_CLAIM_TIMEOUT)
+        memcpy(waited_for, e.key, sizeof waited_for);
+    else if (e.event == SAGGAR_EVENT_MISS && e.reason == SAGGAR_REASON_ABSENT &&
+             memcmp(waited_for, e.key, sizeof waited_for) == 0)
+        e.reason = SAGGAR_REASON_CLAIM_TIMEOUT;
+    return e;
+}
+
+void saggar_trail_record(const saggar_trail_event *given) {
+    if (given == NULL || (unsigned)given->event >= 16)
         return;
+    saggar_trail_event e = explained(given);
+    const saggar_trail_event *event = &e;
     pthread_once(&once, install);
     __atomic_fetch_add(&counts[event->event], 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&trail.mutex);

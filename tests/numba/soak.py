@@ -125,9 +125,7 @@ class Soak:
         """Where functions inherit options, what Numba does depends on what ran before; then it is asked with one call alone."""
         if key not in project.entries:
             return False
-        name, args = project.entries[key]
-        names = [name, *(arg[1] for arg in args if arg[0] == "fn")]
-        return any(map(project.inherits, names)) and self.runner.with_adapter_alone(project, key) == result
+        return any(map(project.inherits, project.functions_of(key))) and self.runner.with_adapter_alone(project, key) == result
 
     def tell(self, before: Project, project: Project, text: str, what: str, name: str, detail: str) -> None:
         folder = self.runner.work / f"found{len(self.kept)}-{what}"

@@ -136,6 +136,46 @@ static int write_all_members(void *arg) {
     return counts[SAGGAR_EVENT_MISS] == 3 && counts[SAGGAR_EVENT_HIT] == 0 ? 0 : 1;
 }
 
+static int write_wait(void *arg) {
+    const uint8_t other[32] = {9};
+    saggar_trail_event event = {.event = SAGGAR_EVENT_MISS, .reason = SAGGAR_REASON_ABSENT, .key = key};
+    (void)arg;
+    saggar_trail_record(&event);
+    event.event = SAGGAR_EVENT_WAITED;
+    event.reason = SAGGAR_REASON_CLAIM_TIMEOUT;
+    saggar_trail_record(&event);
+    event.event = SAGGAR_EVENT_MISS;
+    event.reason = SAGGAR_REASON_ABSENT;
+    saggar_trail_record(&event);
+    event.key = other;
+    saggar_trail_record(&event);
+    event.key = key;
+    event.reason = SAGGAR_REASON_FEATURES;
+    saggar_trail_record(&event);
+    return 0;
+}
+
+static int check_wait(void *context, const struct sg_trail_process *process,
+                      const struct sg_trail_record *r) {
+    const saggar_reason reasons[] = {SAGGAR_REASON_ABSENT, SAGGAR_REASON_CLAIM_TIMEOUT,
+                                     SAGGAR_REASON_CLAIM_TIMEOUT, SAGGAR_REASON_ABSENT,
+                                     SAGGAR_REASON_FEATURES};
+    int i = (*(int *)context)++;
+    (void)process;
+    assert_int_equal(r->reason, reasons[i]);
+    return 0;
+}
+
+/* What was waited for in vain misses for that reason. */
+static void test_waited_too_long(void **state) {
+    (void)state;
+    int n = 0;
+    struct sg_trail_visitor v = {&n, NULL, check_wait, NULL};
+    assert_int_equal(child_run(write_wait, NULL), 0);
+    assert_int_equal(sg_trail_read(dir, &v), SAGGAR_OK);
+    assert_int_equal(n, 5);
+}
+
 static int check_members(void *context, const struct sg_trail_process *process,
                          const struct sg_trail_record *r) {
     int i = (*(int *)context)++;
@@ -510,6 +550,7 @@ int main(int argc, char **argv) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_members),
+        CASE(test_waited_too_long),
         CASE(test_fork),
         CASE(test_segments),
         CASE(test_kill),

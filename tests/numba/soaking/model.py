@@ -18,6 +18,7 @@ from .writer import HEAD, Writer, module_name
 CALLED = ("func", "product", "stub", "intrinsic", "jitable", "alias")  # name(x)
 DISPATCHERS = ("func", "product")
 COMPILED = ("func", "array", "hof", "rec", "product", "ufunc", "gufunc", "pingpong")
+GIVEN = {"fastmath", "error_model", "forceinline"}  # options that a callee takes over
 # The order inside a module: what is needed when the module is executed comes first.
 ORDER = ("global", "stub", "jitable", "func", "rec", "pingpong", "hof", "array", "factory", "product", "alias", "table",
          "intrinsic", "overload", "method", "attribute", "ufunc", "gufunc")
@@ -120,8 +121,18 @@ class Project:
 
     def inherits(self, name: str) -> bool:
         """True if functions that it reaches may take over options from their callers, whether it reaches these too or not."""
-        mine, options = self.reach(name), {"fastmath", "error_model", "forceinline"}
-        return any(options & set(item.options) and self.reach(each) & mine for each, item in self.items.items())
+        calls = [self.reach(each) for each, item in self.items.items() if GIVEN & set(item.options)]
+        for key in self.entries:
+            functions = self.functions_of(key)
+            reached = set().union(*map(self.reach, functions))
+            if len(functions) > 1 and any(GIVEN & set(self.items[each].options) for each in reached):
+                calls.append(reached)  # a function calls its argument
+        return any(not reached.isdisjoint(self.reach(name)) for reached in calls)
+
+    def functions_of(self, key: str) -> list[str]:
+        """The function that a call of the program is for, and those among its arguments."""
+        name, args = self.entries[key]
+        return [name, *(arg[1] for arg in args if arg[0] == "fn")]
 
     def is_sound(self) -> bool:
         """All names exist, modules read only those before them, and nothing but recursion calls itself."""
@@ -149,11 +160,7 @@ class Project:
 
     def used(self) -> set[str]:
         """What the program's calls reach."""
-        found: set[str] = set()
-        for name, args in self.entries.values():
-            for each in (name, *(arg[1] for arg in args if arg[0] == "fn")):
-                found |= self.reach(each)
-        return found
+        return set().union(*(self.reach(each) for key in self.entries for each in self.functions_of(key)))
 
     def group(self, name: str) -> str:
         """Where the function is defined, as the adapter names it."""

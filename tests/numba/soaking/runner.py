@@ -189,8 +189,8 @@ class Reference:
     def _texts(self, project: Project) -> dict[str, str]:
         """What decides each call's result."""
         found = {}
-        for key, (name, args) in project.entries.items():
-            names = [name, *(arg[1] for arg in args if arg[0] == "fn")]
+        for key, (_, args) in project.entries.items():
+            names = project.functions_of(key)
             if not any(map(project.inherits, names)):
                 found[key] = " ".join([repr(args), *map(project.print_of, names)])
         return found
