@@ -107,14 +107,16 @@ static bool is_temporary(const char *name) {
 
 /* ---- Pairs ---- */
 
-static bool so_is_whole(const char *path, uint32_t crc) {
+/* Missing, or another. What cannot be read is neither. */
+static bool so_is_bad(const char *path, uint32_t crc) {
     unsigned char *data;
     size_t n;
-    if (sg_read_all_at(AT_FDCWD, path, SIZE_MAX / 2, &data, &n, NULL) != SAGGAR_OK)
-        return false;
-    bool same = sg_julia_crc(0, data, n) == crc;
+    int err = sg_read_all_at(AT_FDCWD, path, SIZE_MAX / 2, &data, &n, NULL);
+    if (err != SAGGAR_OK)
+        return err == SAGGAR_ENOTFOUND;
+    bool bad = sg_julia_crc(0, data, n) != crc;
     free(data);
-    return same;
+    return bad;
 }
 
 /* Whether no Julia can load it, whatever it is asked for. What cannot be read is left alone. */
@@ -130,7 +132,7 @@ static bool is_damaged(const char *path, const char *so) {
     if (sg_ji_read(&arena, data, n, &ji))
         bad = ji.state == SG_JI_HEADER || ji.state == SG_JI_EOF || ji.state == SG_JI_CORRUPT ||
               (ji.state == SG_JI_OK &&
-               (!sg_ji_crc_holds(&ji, data) || (ji.native && !so_is_whole(so, ji.so_crc))));
+               (!sg_ji_crc_holds(&ji, data) || (ji.native && so_is_bad(so, ji.so_crc))));
     sg_arena_free(&arena);
     free(data);
     return bad;

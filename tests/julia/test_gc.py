@@ -159,3 +159,16 @@ def test_what_runs_meanwhile(saggar, tmp_path):
         assert [c for c in codes if c not in (0, -9)] == []
         saggar("check", "--depot", depot, "--julia-info", tmp_path / "julia.json", tmp_path / "app")
     assert len(list(depot.rglob("*.ji"))) == len(packages)
+
+
+def test_what_cannot_be_read_stays(saggar, tmp_path):
+    """Machine code that lies elsewhere, behind a link which is not followed here, may be whole."""
+    generate(tmp_path, 2, 500)
+    for path in sorted((tmp_path / "depot/compiled").rglob("*.so")):
+        path.rename(tmp_path / path.name)
+        path.symlink_to(tmp_path / path.name)
+    for path in (tmp_path / "depot/compiled").rglob("*.ji"):
+        age(path, 9 * HOUR)
+    assert saggar.json("gc", tmp_path / "depot")["removed"] == []
+    next((tmp_path / "depot/compiled").rglob("*.so")).unlink()
+    assert list(removed(saggar.json("gc", tmp_path / "depot")).values()) == ["damaged"]
