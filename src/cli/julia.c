@@ -9,45 +9,28 @@
 
 #include "base/file.h"
 
-/* Julia's own rule, as far as it does not need to know where that Julia is installed: an empty part stands
- * for
- * ~/.julia (and for folders that only Julia knows). The list belongs to the world. */
-static const char **environment_depots(struct sg_world *w, size_t *n) {
-    const char *text = getenv("JULIA_DEPOT_PATH"), *home = getenv("HOME"), *p = text != NULL ? text : "";
-    const char **list = sg_arena_array(&w->arena, strlen(p) + 1, sizeof *list);
-    *n = 0;
-    for (bool again = list != NULL; again; p += strcspn(p, ":") + 1) {
-        size_t length = strcspn(p, ":");
-        again = p[length] == ':';
-        if (length == 0 && *n == 0 && home != NULL)
-            list[(*n)++] = sg_arena_format(&w->arena, "%s/.julia", home);
-        else if (p[0] == '/')
-            list[(*n)++] = sg_arena_text(&w->arena, p, length);
-    }
-    return list;
-}
-
-int julia_open(const struct julia_options *o, const char *project, struct sg_world *w,
+bool julia_try(const struct julia_options *o, const char *project, struct sg_world *w,
                struct sg_package **list, size_t *n) {
     *w = (struct sg_world){0};
-    size_t n_others;
-    const char **others = environment_depots(w, &n_others);
     struct sg_project_options options = {
         .project = project,
         .depots = o->depots.item,
         .n_depots = o->depots.n,
-        .fallback = others,
-        .n_fallback = n_others,
+        .depot_path = getenv("JULIA_DEPOT_PATH"),
+        .home = getenv("HOME"),
         .info = o->info,
         .target = o->target,
         .images = o->images,
         .here = o->here,
     };
     if (o->info == NULL)
-        return cli_fail("which Julia? describe it with --julia-info FILE; docs/julia.md says how");
-    if (!sg_project_open(w, &options) || !sg_project_packages(w, list, n))
-        return cli_fail("%s", w->error);
-    return 0;
+        return sg_world_fail(w, "which Julia? describe it with --julia-info FILE; docs/julia.md says how");
+    return sg_project_open(w, &options) && sg_project_packages(w, list, n);
+}
+
+int julia_open(const struct julia_options *o, const char *project, struct sg_world *w,
+               struct sg_package **list, size_t *n) {
+    return julia_try(o, project, w, list, n) ? 0 : cli_fail("%s", w->error);
 }
 
 int julia_make_depot(const struct julia_options *o) {

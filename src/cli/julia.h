@@ -44,6 +44,9 @@ struct julia_options {
  * end with sg_world_free(). */
 int julia_open(const struct julia_options *o, const char *project, struct sg_world *w,
                struct sg_package **list, size_t *n);
+/* The same without a word: false, and w->error says why. */
+bool julia_try(const struct julia_options *o, const char *project, struct sg_world *w,
+               struct sg_package **list, size_t *n);
 
 /* Makes the first depot that is named, where it is not there; 0, or an exit status after a message. */
 int julia_make_depot(const struct julia_options *o);

@@ -87,6 +87,8 @@ bool sg_graph_make(struct sg_world *w, const struct sg_package *list, size_t n, 
     const struct sg_doc *self = sg_world_toml(w, project),
                         *packages =
                             manifest != NULL ? sg_manifest_packages(sg_world_toml(w, manifest)) : NULL;
+    struct sg_julia_id own;
+    bool named = sg_project_id(w, project, &own);
     struct making m = {.w = w, .list = list, .n = n};
     m.node = sg_arena_array(&w->arena, n + 1, sizeof *m.node);
     for (size_t i = 0; m.node != NULL && i < n; i++) {
@@ -98,9 +100,11 @@ bool sg_graph_make(struct sg_world *w, const struct sg_package *list, size_t n, 
             from_entry(&m, i, entry);
         } else if (list[i].parent != NULL) {
             from_parent(&m, i, packages, self);
-        } else {
+        } else if (named && sg_julia_id_is(&list[i].id, &own)) {
             m.node[i].origin = "path";
             need_all(&m, i, sg_doc_get(self, "deps"));
+        } else { /* of the standard library, and not in the manifest */
+            m.node[i].origin = "";
         }
         m.node[i].needs = m.needs;
         m.node[i].n_needs = m.n_needs;

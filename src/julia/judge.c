@@ -28,7 +28,7 @@ bool sg_verdict(struct sg_world *w, struct sg_file *file, enum sg_julia_verdict 
 }
 
 const char *sg_verdict_word(enum sg_julia_verdict verdict) {
-    static const char *const words[] = {"fresh", "stale", "throws", "undecided", "not asked"};
+    static const char *const words[] = {"not asked", "fresh", "stale", "throws", "undecided"};
     return words[verdict];
 }
 

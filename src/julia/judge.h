@@ -10,11 +10,11 @@
 #include "julia/environment.h"
 
 enum sg_julia_verdict {
+    SG_NOT_ASKED, /* not yet; or the package has no source in this environment */
     SG_FRESH,
     SG_STALE,
-    SG_THROWS,    /* Julia itself raises an exception over it, and `using` fails */
-    SG_UNDECIDED, /* Saggar cannot tell; `reason` says what is missing */
-    SG_NOT_ASKED  /* the package has no source in this environment */
+    SG_THROWS,   /* Julia itself raises an exception over it, and `using` fails */
+    SG_UNDECIDED /* Saggar cannot tell; `reason` says what is missing */
 };
 
 /* One .ji file. */

@@ -90,10 +90,8 @@ static bool choose_depots(struct sg_world *w, const struct sg_project_options *o
         if (!add_depot(w, info->depots[i]))
             return false;
     }
-    for (size_t i = 0; i < o->n_fallback && o->n_depots + info->n_depots == 0; i++) {
-        if (!add_depot(w, o->fallback[i]))
-            return false;
-    }
+    if (w->n_depots == 0 && !sg_depot_path(w, o->depot_path, o->home, &w->depots, &w->n_depots))
+        return false;
     return w->n_depots > 0 || sg_world_fail(w, "no depot is known; name one with --depot");
 }
 

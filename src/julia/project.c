@@ -75,6 +75,16 @@ static bool each_entry(struct collecting *c, const struct sg_doc *packages, bool
     return true;
 }
 
+/* What the project names and the manifest does not have: Julia finds it in the standard library, or fails. */
+static bool each_name(struct collecting *c, const struct sg_doc *deps) {
+    for (size_t i = 0; deps != NULL && deps->kind == SG_DOC_TABLE && i < deps->n; i++) {
+        struct sg_julia_id id = {.name = deps->key[i]};
+        if (sg_doc_names(deps, id.name, &id.uuid) && !collect(c, id, NULL, true))
+            return false;
+    }
+    return true;
+}
+
 /* ---- The decision about a package ---- */
 
 static bool refuse(struct sg_package *p, const struct sg_file *blamed, const char *reason,
@@ -131,13 +141,13 @@ static bool decide(struct sg_world *w, struct sg_package *p) {
     p->files = sg_candidates(w, &p->id);
     if (p->files == NULL)
         return false;
+    for (size_t i = 0; i < p->files->n; i++)
+        sg_judge(w, p->files->file[i], &p->id);
     if (p->source == NULL)
         return refuse(p, NULL,
                       sg_arena_format(&w->arena, "Cannot locate source for %s [%s]", p->id.name,
                                       sg_julia_uuid_print(uuid, p->id.uuid)),
                       "");
-    for (size_t i = 0; i < p->files->n; i++)
-        sg_judge(w, p->files->file[i], &p->id);
     if (p->files->throws != NULL)
         return refuse(p, p->files->throws, p->files->throws->reason, p->files->throws->detail);
     for (size_t i = 0; i < p->files->n; i++) {
@@ -172,11 +182,12 @@ bool sg_project_packages(struct sg_world *w, struct sg_package **list, size_t *n
     if (w->error[0] != '\0')
         return false;
     if (manifest == NULL && deps != NULL && deps->n > 0)
-        return sg_world_fail(w, "%s has no manifest beside it", sg_project_real(w, project));
+        return sg_world_fail(w, "%s has no manifest beside it (workspaces are not followed)",
+                             sg_project_real(w, project));
     bool named = sg_project_id(w, project, &self) && sg_doc_get(doc, "uuid") != NULL;
     if (named && sg_locate(w, &self) != NULL && !collect(&c, self, NULL, true))
         return false;
-    if (!each_entry(&c, packages, false) || !each_entry(&c, packages, true) ||
+    if (!each_entry(&c, packages, false) || !each_name(&c, deps) || !each_entry(&c, packages, true) ||
         (named && !extensions(&c, packages, doc, self)))
         return false;
     for (size_t i = 0; i < c.n; i++)

@@ -12,10 +12,10 @@ struct sg_project_options {
     const char *project;       /* a folder or a project file, as it lies here */
     const char *const *depots; /* folders, as they lie here, in the order of Julia's depot path */
     size_t n_depots;
-    const char *const *fallback; /* depots where neither these nor `info` name any */
-    size_t n_fallback;
-    const char *info;   /* a file: see info.h */
-    const char *target; /* instead of the processor in `info`: "x86-64-v3"; NULL: none */
+    const char *depot_path; /* Julia's variable, where neither these nor `info` name any; NULL: not set */
+    const char *home;       /* NULL: none */
+    const char *info;       /* a file: see info.h */
+    const char *target;     /* instead of the processor in `info`: "x86-64-v3"; NULL: none */
     const char *images; /* instead of what `info` says about machine code: "yes", "no", "existing"; NULL */
     bool here;          /* do not take paths of `info` for Julia's names of the project and the depots */
 };
@@ -26,6 +26,10 @@ struct sg_project_options {
  * In any case end with sg_world_free().
  */
 bool sg_project_open(struct sg_world *w, const struct sg_project_options *options);
+
+/* The depots that JULIA_DEPOT_PATH (NULL: not set) names for this Julia, as far as it is known where that
+ * lies. */
+bool sg_depot_path(struct sg_world *w, const char *text, const char *home, const char ***list, size_t *n);
 
 struct sg_package {
     struct sg_julia_id id;
@@ -42,7 +46,7 @@ struct sg_package {
 
 /*
  * All packages of the manifest that are not in the system image, the project itself first if it is a package
- * with a source, extensions last. False: w->error says why.
+ * with a source, then what the project names beyond the manifest, extensions last. False: w->error says why.
  */
 bool sg_project_packages(struct sg_world *w, struct sg_package **list, size_t *n);
 

@@ -377,3 +377,12 @@ def test_refusals(saggar, case, tmp_path):
     shutil.rmtree(made.depot / "compiled")
     saggar("bake", "-o", tmp_path / "b.saggar", *arguments, status=1)
     assert not (tmp_path / "b.saggar").exists()
+
+
+def test_a_package_without_a_source(saggar, case, tmp_path):
+    """Its cache files lie there, and nobody asks for them."""
+    made = case("a-fresh/expected.json")
+    shutil.rmtree(made.depot / "packages/Toy")
+    found = bake(saggar, made, tmp_path / "a.saggar", status=1)
+    assert names(found, False) == {"Toy"} and next(p for p in found["packages"] if p["name"] == "Toy")["reason"].startswith("Cannot locate source")
+    assert " not asked " in saggar("why", *made.arguments(), "Toy")

@@ -141,14 +141,51 @@ def test_the_standard_library(saggar, place):
     assert by_name(saggar.json("check", *place.arguments()))["Package0001"]["fresh"]
 
 
+def test_what_the_manifest_lacks(saggar, place):
+    """Julia finds it in the standard library, or fails; it is no package that would be loaded from a cache."""
+    one, two, three = Package(1, []), Package(2, []), Package(3, [], root=str(place.folder / "stdlib/Package0003"))
+    deps = "".join(f'{p.name} = "{p.uuid}"\n' for p in (one, two, three))
+    place.write("[deps]\n" + deps + 'SHA = "ea8e919c-243c-51af-8825-aaa63cd721ce"\n', entry(one), one, two, three)
+    (place.folder / "stdlib/Package0003/Project.toml").write_text(f'name = "Package0003"\nuuid = "{three.uuid}"\n')
+    describe(place.info, stdlib=str(place.folder / "stdlib"))
+    found = by_name(saggar.json("check", *place.arguments(), status=1))
+    assert {name: p["fresh"] for name, p in found.items()} == {"Package0001": True, "Package0002": False, "Package0003": True}
+    assert found["Package0002"]["reason"].startswith("Cannot locate source")
+    image = place.folder / "a.saggar"
+    saggar("bake", "-o", image, *place.arguments(), status=1)
+    shutil.rmtree(place.depot / "compiled")
+    saggar("restore", "--image", image, *place.arguments(), status=1)
+    found = by_name(saggar.json("check", *place.arguments(), status=1))
+    assert [p["fresh"] for p in found.values()] == [True, False, True]
+
+
 def test_depots_of_the_environment(saggar, place, monkeypatch):
-    """Without --depot and depot_path: JULIA_DEPOT_PATH, else ~/.julia."""
+    """Without --depot and depot_path: JULIA_DEPOT_PATH by Julia's rules, else ~/.julia."""
     one = Package(1, [])
     place.write(f'[deps]\nPackage0001 = "{one.uuid}"\n', entry(one), one)
-    saggar.env["JULIA_DEPOT_PATH"] = f"/nonexistent:{place.depot}:"
-    saggar.json("check", "--julia-info", place.info, place.app)
-    saggar.env["JULIA_DEPOT_PATH"] = ""
     saggar.env["HOME"] = str(place.folder)
-    saggar.json("check", "--julia-info", place.info, place.app, status=1)
+
+    def fresh(path: str, status: int = 0) -> None:
+        saggar.env["JULIA_DEPOT_PATH"] = path
+        saggar("check", "--julia-info", place.info, place.app, status=status)
+
+    monkeypatch.chdir(place.folder)
+    for path in (f"/nonexistent:{place.depot}:", "~/depot", "/x:~/depot/", "depot", "x:./depot"):
+        fresh(path)
+    for path in ("~", "depot2", "~depot", "/x::", ":"):
+        fresh(path, status=1)
+    fresh("", status=2)
+    assert "no depot is known" in saggar.err
     shutil.move(place.depot, place.folder / ".julia")
-    saggar.json("check", "--julia-info", place.info, place.app)
+    for path in (":", ":/x", "~/.julia"):
+        fresh(path)
+    fresh("/x:", status=1)  # from 1.11 on: what came with Julia alone
+    fresh("/x::/y", status=1)
+    # What came with Julia is known where the standard library is.
+    (place.folder / "share/julia/stdlib/v1.11").mkdir(parents=True)
+    describe(place.info, stdlib=str(place.folder / "share/julia/stdlib/v1.11"))
+    for part in ("compiled", "packages"):
+        shutil.move(place.folder / ".julia" / part, place.folder / "share/julia" / part)
+    fresh("/x:")
+    fresh(":")
+    fresh("/x", status=1)
