@@ -65,7 +65,11 @@ static int run_command(struct share *s, char **command) {
     /* Julia removes all but so many files of a package, also those of other projects. */
     const char *set[] = {
         getenv("JULIA_MAX_NUM_PRECOMPILE_FILES") == NULL ? "JULIA_MAX_NUM_PRECOMPILE_FILES=100000" : NULL,
-        NULL};
+        s != NULL ? s->depots : NULL, NULL};
+    if (set[0] == NULL) {
+        set[0] = set[1];
+        set[1] = NULL;
+    }
     const struct cli_spawn spawn = {command, set, -1, -1, -1, false};
     int signals = cli_signals();
     pid_t pid = signals < 0 ? -1 : cli_spawn(&spawn);
@@ -182,10 +186,12 @@ const struct cli_command cli_julia_run = {
              "command; "
              "and publishes what Julia compiled meanwhile in the store, each file as soon as it is there. "
              "Prints one "
-             "line on stderr. Signals and the exit status are passed on.\n\n"
+             "line on stderr. Signals and the exit status are passed on. Where JULIA_DEPOT_PATH is not set, "
+             "the command gets the depots that were named.\n\n"
              "Under `saggar verify` each new cache file counts as compiled, and there is no proof if a "
              "package of the "
-             "project has no file that Julia would load, or if Julia was told not to use any.",
+             "project has no file that Julia would load, if Julia was told not to use any, or if "
+             "JULIA_DEPOT_PATH begins with another depot.",
     .example = "saggar julia run --julia-info julia.json -- julia --project=app main.jl",
     .options = options,
     .exits = exits,

@@ -18,13 +18,17 @@ struct look {
     struct sg_supply supply;
 };
 
-static int look_open(const struct share *s, struct look *l) {
+/* False: l->world.error says why. In any case end with sg_world_free(). */
+static bool look_try(const struct share *s, struct look *l) {
     *l = (struct look){0};
-    int status = julia_open(s->options, s->project, &l->world, &l->list, &l->n);
-    if (status == 0 && !sg_supply_make(&l->world, l->list, l->n, &l->supply))
-        status = cli_fail("%s", l->world.error);
+    bool ok = julia_try(s->options, s->project, &l->world, &l->list, &l->n) &&
+              sg_supply_make(&l->world, l->list, l->n, &l->supply);
     l->supply.relocate = s->relocate;
-    return status;
+    return ok;
+}
+
+static int look_open(const struct share *s, struct look *l) {
+    return look_try(s, l) ? 0 : cli_fail("%s", l->world.error);
 }
 
 static void record(saggar_event event, struct look *l, size_t at, saggar_reason reason, const char *detail) {
@@ -65,11 +69,10 @@ static int restore(struct share *s) {
     struct look l;
     int status = look_open(s, &l);
     struct sg_restored *list = status == 0 ? out_alloc((l.n + 1) * sizeof *list) : NULL;
-    if (status == 0 &&
-        (!sg_supply_add(&l.supply, &s->cache->stack, 0, l.n) || !sg_restore(&l.supply, &o, list)))
-        status = cli_fail("%s", l.world.error);
-    if (status == 0)
+    if (status == 0 && sg_supply_add(&l.supply, &s->cache->stack, 0, l.n) && sg_restore(&l.supply, &o, list))
         note_restored(s, list, l.n);
+    else if (status == 0) /* no reason not to run the command */
+        cli_note("%s; nothing is restored", l.world.error);
     free(list);
     sg_world_free(&l.world);
     return status;
@@ -151,6 +154,37 @@ static int claim_missing(struct share *s, uint64_t deadline, bool *again) {
     return status;
 }
 
+static bool is_same(const char *a, const char *b) {
+    struct stat one, other;
+    return strcmp(a, b) == 0 || (stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+                                 one.st_ino == other.st_ino);
+}
+
+/* Whether the command's Julia begins with the depot that is watched, if it is told by the environment. */
+static void see_depots(struct share *s, struct look *l) {
+    const char *text = getenv("JULIA_DEPOT_PATH"), *own = sg_project_real(&l->world, l->world.depots[0]),
+               **list;
+    size_t n;
+    if (text == NULL && (s->options->depots.n > 0 || l->world.info.n_depots > 0)) {
+        s->depots = out_format("JULIA_DEPOT_PATH=%s", own);
+        for (size_t i = 1; i < l->world.n_depots; i++) {
+            char *before = s->depots;
+            s->depots = out_format("%s:%s", before, sg_project_real(&l->world, l->world.depots[i]));
+            free(before);
+        }
+        if (l->world.info.n_depots == 0) { /* nor were those that came with Julia named */
+            char *before = s->depots;
+            s->depots = out_format("%s:", before);
+            free(before);
+        }
+    } else if (text != NULL && sg_depot_path(&l->world, text, getenv("HOME"), &list, &n) &&
+               !(n > 0 && is_same(list[0], own))) {
+        s->doubt = out_format(
+            "JULIA_DEPOT_PATH begins with another depot than %s: what is compiled there is not seen", own);
+        cli_note("%s", s->doubt);
+    }
+}
+
 int share_begin(struct share *s) {
     const saggar_trail_event active = {
         .event = SAGGAR_EVENT_ADAPTER, .flags = SAGGAR_FLAG_ACTIVE, .group = "julia"};
@@ -168,6 +202,7 @@ int share_begin(struct share *s) {
         status = look_open(s, &l);
     if (status != 0)
         return status;
+    see_depots(s, &l);
     watch_begin(&s->watch, sg_project_real(&l.world, sg_arena_format(&l.world.arena, "%s/compiled/v%d.%d",
                                                                      l.world.depots[0], l.world.info.major,
                                                                      l.world.info.minor)));
@@ -177,12 +212,18 @@ int share_begin(struct share *s) {
 
 /* ---- Keeping what is new ---- */
 
+/* The name first: what a path of Julia's is here costs a walk over all maps. */
 static const struct sg_file *file_of(struct look *l, const char *path, size_t *at) {
-    for (size_t i = 0; i < l->n; i++) {
+    const char *name = strrchr(path, '/');
+    for (size_t i = 0; name != NULL && i < l->n; i++) {
         for (size_t k = 0; l->list[i].files != NULL && k < l->list[i].files->n; k++) {
+            const struct sg_file *file = l->list[i].files->file[k];
+            const char *other = strrchr(file->path, '/');
+            char real[PATH_MAX];
             *at = i;
-            if (strcmp(sg_project_real(&l->world, l->list[i].files->file[k]->path), path) == 0)
-                return l->list[i].files->file[k];
+            if (other != NULL && strcmp(other, name) == 0 &&
+                sg_world_real(&l->world, file->path, real) != NULL && strcmp(real, path) == 0)
+                return file;
         }
     }
     return NULL;
@@ -198,13 +239,13 @@ static int publish(struct share *s, struct look *l, size_t at, const struct sg_f
     return err;
 }
 
-/* Compiled for something else than a package of the project. */
-static void note_stranger(struct share *s, const char *path) {
+/* Compiled for something else than a package of the project, or nobody knows for what. */
+static void note_stranger(struct share *s, const char *path, const char *why) {
     const saggar_trail_event e = {.event = SAGGAR_EVENT_COMPILED,
                                   .flags = SAGGAR_FLAG_USED | SAGGAR_FLAG_CACHEABLE,
                                   .reason = SAGGAR_REASON_UNCACHEABLE,
                                   .group = path,
-                                  .detail = "not a package of the project"};
+                                  .detail = why};
     saggar_trail_record(&e);
     s->compiled++;
     s->not_stored++;
@@ -215,7 +256,7 @@ static void keep(struct share *s, struct look *l, const struct watched *f) {
     size_t at;
     const struct sg_file *file = file_of(l, f->path, &at);
     if (file == NULL || !l->list[at].wanted) {
-        note_stranger(s, f->path);
+        note_stranger(s, f->path, "not a package of the project");
         return;
     }
     record(SAGGAR_EVENT_MISS, l, at, SAGGAR_REASON_ABSENT, "");
@@ -236,18 +277,30 @@ static void keep(struct share *s, struct look *l, const struct watched *f) {
         give_back(s, key);
 }
 
+/* The next that came and was not looked at yet; `from` moves on. */
+static struct watched *pending(struct share *s, size_t *from) {
+    for (; *from < s->watch.n; (*from)++) {
+        if (s->watch.file[*from].fresh && !s->watch.file[*from].done)
+            return &s->watch.file[(*from)++];
+    }
+    return NULL;
+}
+
+static void keep_all(struct share *s, struct look *l) {
+    struct watched *f;
+    for (size_t at = 0; (f = pending(s, &at)) != NULL; f->done = true)
+        keep(s, l, f);
+}
+
+/* A project that cannot be read just now, because somebody writes it, is read the next time. */
 void share_look(struct share *s) {
     struct look l;
-    if (!watch_look(&s->watch))
+    size_t at = 0;
+    watch_look(&s->watch);
+    if (pending(s, &at) == NULL)
         return;
-    if (look_open(s, &l) == 0) {
-        for (size_t i = 0; i < s->watch.n; i++) {
-            if (!s->watch.file[i].fresh || s->watch.file[i].done)
-                continue;
-            keep(s, &l, &s->watch.file[i]);
-            s->watch.file[i].done = true;
-        }
-    }
+    if (look_try(s, &l))
+        keep_all(s, &l);
     sg_world_free(&l.world);
 }
 
@@ -279,10 +332,23 @@ static void doubt_packages(struct look *l) {
     }
 }
 
+/* Nobody can say what was loaded; that something was compiled can be said. */
+static void give_up(struct share *s, const char *why) {
+    struct watched *f;
+    char *text = out_format("the project cannot be read any more: %s", why);
+    doubt(text);
+    for (size_t at = 0; (f = pending(s, &at)) != NULL; f->done = true)
+        note_stranger(s, f->path, text);
+    free(text);
+}
+
 void share_end(struct share *s, char *const *command) {
     struct look l;
-    share_look(s);
-    if (look_open(s, &l) == 0) {
+    watch_look(&s->watch);
+    if (look_open(s, &l) != 0) {
+        give_up(s, l.world.error);
+    } else {
+        keep_all(s, &l);
         for (size_t i = 0; i < s->watch.n; i++) {
             size_t at;
             if (!s->watch.file[i].used || file_of(&l, s->watch.file[i].path, &at) == NULL)
@@ -293,6 +359,8 @@ void share_end(struct share *s, char *const *command) {
         doubt_packages(&l);
     }
     sg_world_free(&l.world);
+    if (s->doubt != NULL)
+        doubt(s->doubt);
     for (size_t i = 0; command[i] != NULL; i++) {
         if (strcmp(command[i], "--compiled-modules=no") == 0)
             doubt("--compiled-modules=no: Julia compiles everything in memory");
@@ -308,5 +376,7 @@ void share_free(struct share *s) {
     }
     free(s->claim);
     free(s->restored);
+    free(s->depots);
+    free(s->doubt);
     watch_free(&s->watch);
 }

@@ -29,6 +29,8 @@ struct share {
     size_t claims;
     struct share_restored *restored;
     size_t n_restored;
+    char *depots; /* "JULIA_DEPOT_PATH=...", for the command; NULL: it stays as it is */
+    char *doubt;  /* what cannot be proved, NULL for nothing */
     size_t compiled, stored, not_stored, used;
 };
 

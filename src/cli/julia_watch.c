@@ -7,10 +7,14 @@
 
 #include "cli/out.h"
 
+/* Folders list their files in the same order each time: the one behind the last one first. */
 static struct watched *find(struct watch *w, const char *path) {
     for (size_t i = 0; i < w->n; i++) {
-        if (strcmp(w->file[i].path, path) == 0)
-            return &w->file[i];
+        size_t at = (w->next + i) % w->n;
+        if (strcmp(w->file[at].path, path) == 0) {
+            w->next = at + 1;
+            return &w->file[at];
+        }
     }
     return NULL;
 }
@@ -19,12 +23,11 @@ static bool same_time(const struct timespec *a, const struct timespec *b) {
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* True: another file than the one that was seen under this name. */
-static bool see(struct watch *w, const char *path, const struct stat *st, bool fresh) {
-    struct watched *f = find(w, path);
+static void see(struct watch *w, const char *path, const struct stat *st, bool fresh) {
+    struct watched *f = fresh ? find(w, path) : NULL; /* at first each is another one */
     if (f != NULL && f->inode == st->st_ino && f->size == st->st_size) {
         f->used = f->used || !same_time(&f->mtime, &st->st_mtim);
-        return false;
+        return;
     }
     if (f == NULL) {
         f = out_grow(&w->file, &w->n, sizeof *f);
@@ -35,42 +38,37 @@ static bool see(struct watch *w, const char *path, const struct stat *st, bool f
     f->mtime = st->st_mtim;
     f->fresh = fresh;
     f->used = f->done = false;
-    return fresh;
 }
 
-static bool look_in(struct watch *w, const char *folder, bool fresh) {
+static void look_in(struct watch *w, const char *folder, bool fresh) {
     DIR *dir = opendir(folder);
     struct dirent *e;
-    bool any = false;
     while (dir != NULL && (e = readdir(dir)) != NULL) {
         struct stat st;
         size_t n = strlen(e->d_name);
         if (n < 4 || strcmp(e->d_name + n - 3, ".ji") != 0)
             continue;
         char *path = out_format("%s/%s", folder, e->d_name);
-        if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && see(w, path, &st, fresh))
-            any = true;
+        if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+            see(w, path, &st, fresh);
         free(path);
     }
     if (dir != NULL)
         closedir(dir);
-    return any;
 }
 
-static bool look(struct watch *w, bool fresh) {
+static void look(struct watch *w, bool fresh) {
     DIR *dir = opendir(w->compiled);
     struct dirent *e;
-    bool any = false;
     while (dir != NULL && (e = readdir(dir)) != NULL) {
         if (e->d_name[0] == '.')
             continue;
         char *folder = out_format("%s/%s", w->compiled, e->d_name);
-        any = look_in(w, folder, fresh) || any;
+        look_in(w, folder, fresh);
         free(folder);
     }
     if (dir != NULL)
         closedir(dir);
-    return any;
 }
 
 void watch_begin(struct watch *w, const char *compiled) {
@@ -78,8 +76,8 @@ void watch_begin(struct watch *w, const char *compiled) {
     look(w, false);
 }
 
-bool watch_look(struct watch *w) {
-    return look(w, true);
+void watch_look(struct watch *w) {
+    look(w, true);
 }
 
 void watch_free(struct watch *w) {

@@ -24,13 +24,13 @@ struct watched {
 struct watch {
     char *compiled; /* DEPOT/compiled/vX.Y */
     struct watched *file;
-    size_t n;
+    size_t n, next;
 };
 
 /* What lies there now is not new. */
 void watch_begin(struct watch *w, const char *compiled);
-/* Looks again; true if a file came since the last look. */
-bool watch_look(struct watch *w);
+/* Looks again. */
+void watch_look(struct watch *w);
 void watch_free(struct watch *w);
 
 #endif

@@ -104,12 +104,12 @@ def test_the_command_is_its_own(saggar, tmp_path):
     assert subprocess.run([saggar.binary, "julia", "run", "--", "true"], capture_output=True, env=builds.environment()).returncode == 2
 
 
-def verify(saggar, builds, depot: Path, *more: object, images: tuple = (), command: tuple = (), status: int) -> dict:
+def verify(saggar, builds, depot: Path, *more: object, images: tuple = (), command: tuple = (), env: dict[str, str] | None = None, status: int) -> dict:
     inner = builds.command(depot)
     inner = [*inner[:inner.index("--") + 1], *command] if command else inner
     given = [str(w) for image in images for w in ("--image", image)]
     done = subprocess.run([saggar.binary, "verify", "--json", *given, *map(str, more), "--", *inner], capture_output=True, text=True,
-                          env=builds.environment(), timeout=120)
+                          env=builds.environment(**(env or {})), timeout=120)
     assert done.returncode == status, (done.stdout, done.stderr)
     return json.loads(done.stdout)
 
@@ -205,3 +205,62 @@ def test_a_store_that_cannot_be_written(saggar, tmp_path):
     assert done.returncode in (0, 2)
     if done.returncode == 2:
         assert "store" in done.stderr
+
+
+BREAK = """app=$1; from=$2; to=$3
+/bin/mv $app/Manifest.toml $app/kept; echo '[[[' > $app/Manifest.toml
+/bin/mkdir -p $to/compiled/v1.11; /bin/cp -r $from/compiled/v1.11/. $to/compiled/v1.11
+/bin/sleep 0.5
+"""
+
+
+def test_a_project_that_is_being_written(saggar, tmp_path):
+    """Files that came while the manifest was none are kept once it is one again; if it stays none, they count as compiled all the same."""
+    builds = Builds(saggar, tmp_path, "AB")
+    one = builds.depot("one")
+    builds.run(one)
+    builds.store = tmp_path / "other"
+    for command in (BREAK + "/bin/mv $app/kept $app/Manifest.toml", BREAK + "/bin/mv $app/kept $app/Manifest.toml; /bin/sleep 0.5"):
+        two = builds.depot(f"two{len(command)}")
+        inner = builds.command(two)
+        done = subprocess.run([*inner[:inner.index("--") + 1], "/bin/sh", "-c", command, "sh", tmp_path / "app", one, two],
+                              capture_output=True, text=True, env=builds.environment(SAGGAR_DIR=str(two / "store")), timeout=60)
+        assert done.returncode == 0 and json.loads(done.stderr)["compiled"] == 2 and json.loads(done.stderr)["stored"] == 2, done.stderr
+    three = builds.depot("three")
+    found = verify(saggar, builds, three, command=("/bin/sh", "-c", BREAK, "sh", str(tmp_path / "app"), str(one), str(three)), status=1)
+    assert found["compiled"]["uncacheable"] == 2 and any("cannot be read any more" in line for line in found["no_proof"]), found
+
+
+def test_a_depot_that_cannot_be_written(saggar, tmp_path):
+    """The command runs all the same, as Julia would; nothing is proved."""
+    builds = Builds(saggar, tmp_path, "A")
+    one = builds.depot("one")
+    builds.run(one)
+    two = builds.depot("two")
+    (two / "compiled").write_text("no folder")
+    inner = builds.command(two)
+    done = subprocess.run([*inner[:inner.index("--") + 1], "/bin/sh", "-c", "echo ran"], capture_output=True, text=True, env=builds.environment(), timeout=60)
+    assert (done.returncode, done.stdout) == (0, "ran\n") and "nothing is restored" in done.stderr, done.stderr
+    verify(saggar, builds, two, command=("/bin/true",), status=4)
+
+
+def test_the_depot_of_the_command(saggar, tmp_path):
+    """It is the one that is restored into, unless somebody said otherwise: then nothing is proved."""
+    builds = Builds(saggar, tmp_path, "A")
+    one = builds.depot("one")
+    builds.run(one)
+    show = ("/bin/sh", "-c", "echo $JULIA_DEPOT_PATH")
+
+    def shown(*more: str, **env: str) -> subprocess.CompletedProcess:
+        inner = builds.command(one, *more)
+        return subprocess.run([*inner[:inner.index("--") + 1], *show], capture_output=True, text=True, env=builds.environment(**env), timeout=60)
+
+    assert shown().stdout == f"{one}:\n"
+    assert shown("--depot", str(tmp_path)).stdout == f"{one}:{tmp_path}:\n"
+    describe(tmp_path / "julia.json", depot_path=["/srv/depot", "/opt/julia/share/julia"])
+    assert shown().stdout == f"{one}:/opt/julia/share/julia\n"
+    assert shown(JULIA_DEPOT_PATH=f"{one}/:/x").stdout == f"{one}/:/x\n" and "another depot" not in shown(JULIA_DEPOT_PATH=f"{one}/:/x").stderr
+    assert "another depot" in shown(JULIA_DEPOT_PATH=f"/x:{one}").stderr
+    verify(saggar, builds, one, command=("/bin/true",), status=0)
+    found = verify(saggar, builds, one, command=("/bin/true",), env={"JULIA_DEPOT_PATH": "/x"}, status=4)
+    assert any("another depot" in line for line in found["no_proof"])
