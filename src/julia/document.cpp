@@ -144,12 +144,24 @@ void check_text(const char *bytes, std::size_t size) {
     }
 }
 
-/* The parsers recurse: brackets are counted before they run, wherever they stand. */
+/* Dots of one key; each is a table, and toml11 copies all of them for each. */
+const long dots_max = 1024;
+
+/* The parsers recurse: brackets are counted before they run, wherever they stand, and dots that no other sign
+ * of the language stands between. A line of dots may be a comment. */
 void bound(const char *bytes, std::size_t size) {
-    long depth = 0;
+    long depth = 0, dots = 0;
+    bool comment = false;
     for (std::size_t i = 0; i < size; i++) {
         if (bytes[i] == '\n')
             depth = depth < 0 ? 0 : depth;
+        if (bytes[i] == '\n' || bytes[i] == '=' || bytes[i] == ',' || bytes[i] == '{')
+            dots = 0;
+        if (i == 0 || bytes[i - 1] == '\n')
+            comment = bytes[i] == '#';
+        dots += bytes[i] == '.' && !comment;
+        if (dots > dots_max)
+            throw std::runtime_error("nested too deeply");
         depth += bytes[i] == '[' || bytes[i] == '{' ? 1 : bytes[i] == ']' || bytes[i] == '}' ? -1 : 0;
         if (depth > 4 * SG_DOC_DEPTH)
             throw std::runtime_error("nested too deeply");

@@ -104,10 +104,38 @@ static void read_fixed(struct sg_arena *arena, struct sg_cursor *c, struct sg_ji
     ji->fixed_size = c->at;
 }
 
+static int by_path(const void *a, const void *b) {
+    return strcmp((*(struct sg_ji_include *const *)a)->path, (*(struct sg_ji_include *const *)b)->path);
+}
+
+static struct sg_ji_include **sorted(struct sg_arena *arena, const struct sg_ji *ji) {
+    struct sg_ji_include **list = sg_arena_array(arena, ji->n_includes + 1, sizeof *list);
+    for (size_t i = 0; list != NULL && i < ji->n_includes; i++)
+        list[i] = &ji->includes[i];
+    if (list != NULL && ji->n_includes > 1)
+        qsort(list, ji->n_includes, sizeof *list, by_path);
+    return list;
+}
+
+/* All of that name: there may be several, and the file may name them as often as it likes. */
+static void mark(struct sg_ji_include **list, size_t n, const char *name) {
+    const struct sg_ji_include wanted = {.path = name}, *key = &wanted;
+    struct sg_ji_include **found = bsearch(&key, list, n, sizeof *list, by_path);
+    if (found == NULL || (*found)->source)
+        return;
+    while (found > list && strcmp(found[-1]->path, name) == 0)
+        found--;
+    for (; found < list + n && strcmp((*found)->path, name) == 0; found++)
+        (*found)->source = true;
+}
+
 /* The names of the files whose text is stored. Julia reads this part leniently: a text that is cut off ends
  * it. */
 static void read_sources(struct sg_arena *arena, struct sg_cursor *c, struct sg_ji *ji) {
     if (ji->source_at == 0)
+        return;
+    struct sg_ji_include **list = sorted(arena, ji);
+    if (list == NULL)
         return;
     if (ji->source_at > INT64_MAX) {
         refuse(ji, SG_JI_CORRUPT, "the source text lies nowhere");
@@ -129,8 +157,7 @@ static void read_sources(struct sg_arena *arena, struct sg_cursor *c, struct sg_
         uint64_t skip = sg_cursor_u64(c);
         if (c->eof)
             break;
-        for (size_t i = 0; i < ji->n_includes; i++)
-            ji->includes[i].source = ji->includes[i].source || strcmp(ji->includes[i].path, name) == 0;
+        mark(list, ji->n_includes, name);
         c->at = skip < c->size - c->at ? c->at + (size_t)skip : c->size;
     }
     if (c->eof)
