@@ -17,7 +17,8 @@ static const struct cli_option options[] = {
 
 static const struct cli_exit exits[] = {
     {0, "done; leftovers are no fault"},
-    {1, "a file is damaged or of an unknown format; the others are listed"},
+    {1,
+     "a file is damaged or of an unknown format, or a file or folder cannot be read; the others are listed"},
     {2, "wrong usage, or a folder without compiled/"},
     CLI_EXIT_OUTPUT,
     CLI_EXITS_END,
@@ -40,6 +41,7 @@ struct found {
     uint64_t so_size;
     uint32_t so_crc;
     bool so_read; /* so_crc is that of what lies there */
+    bool so_shut; /* it was to be read, and cannot be */
 };
 
 static const char *trouble(const struct found *f) {
@@ -50,6 +52,8 @@ static const char *trouble(const struct found *f) {
         return "its checksum is wrong";
     if (ji->native && f->so == NULL)
         return "its machine code (.so) is missing";
+    if (f->so_shut)
+        return "its machine code (.so) cannot be read";
     return f->so_read && f->so_crc != ji->so_crc ? "the checksum of its machine code (.so) is wrong" : NULL;
 }
 
@@ -220,6 +224,7 @@ static bool take(struct listing *l, const char *path, const char *name) {
         f.so = so;
         f.so_size = (uint64_t)st.st_size;
         f.so_read = sums && sg_world_crc(w, so, &f.so_crc);
+        f.so_shut = sums && !f.so_read;
     }
     const char *what = trouble(&f);
     l->shown++;
@@ -293,8 +298,13 @@ static bool walk(struct listing *l, const char *folder, int depth) {
     const char *slash = strrchr(folder, '/');
     struct names list;
     bool ok = true;
-    if (!entries(folder, &list))
+    if (!entries(folder, &list)) {
+        if (errno != ENOENT) { /* it went meanwhile */
+            cli_note("%s: %s", folder, strerror(errno));
+            l->damaged++;
+        }
         return true;
+    }
     for (size_t i = 0; ok && i < list.n; i++) {
         const char *path = sg_arena_format(&w->arena, "%s/%s", folder, list.item[i]), *what;
         if (depth < 2 && sg_world_is_dir(w, path)) {
