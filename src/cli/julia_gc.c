@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/julia.h"
 #include "julia/choose.h"
@@ -215,7 +216,8 @@ static int sweep(struct collecting *c) {
 static int run(const struct cli_args *args) {
     struct collecting c = {0};
     char real[PATH_MAX];
-    if (realpath(args->names[0], real) == NULL)
+    struct stat st;
+    if (realpath(args->names[0], real) == NULL || stat(real, &st) != 0 || !S_ISDIR(st.st_mode))
         return cli_fail("%s: no such folder", args->names[0]);
     if (projects.n == 0 && (targets.n > 0 || shared.depots.n > 0 || shared.info != NULL))
         return cli_fail(

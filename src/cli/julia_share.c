@@ -178,7 +178,7 @@ static void see_depots(struct share *s, struct look *l) {
             free(before);
         }
     } else if (text != NULL && sg_depot_path(&l->world, text, getenv("HOME"), &list, &n) &&
-               !(n > 0 && is_same(list[0], own))) {
+               !(n > 0 && (is_same(list[0], own) || strcmp(list[0], l->world.depots[0]) == 0))) {
         s->doubt = out_format(
             "JULIA_DEPOT_PATH begins with another depot than %s: what is compiled there is not seen", own);
         cli_note("%s", s->doubt);

@@ -14,6 +14,9 @@ static bool read_info(struct sg_world *w, const char *path) {
     char why[256] = "";
     unsigned char *data;
     size_t size;
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return sg_world_fail(w, "%s: not a file", path);
     if (!sg_world_read(w, path, INFO_MAX, &data, &size))
         return sg_world_fail(w, "%s: %s", path, strerror(errno));
     struct sg_doc *doc = sg_doc_json((const char *)data, size, why, sizeof why);
@@ -81,6 +84,9 @@ static bool choose_depots(struct sg_world *w, const struct sg_project_options *o
     const struct sg_julia_info *info = &w->info;
     for (size_t i = 0; i < o->n_depots; i++) {
         const char *real = absolute(w, o->depots[i]);
+        struct stat st;
+        if (real != NULL && (stat(real, &st) != 0 || !S_ISDIR(st.st_mode)))
+            return sg_world_fail(w, "%s: no depot: not a folder", o->depots[i]);
         bool named = !o->here && i < info->n_depots;
         if (real == NULL || (named && !sg_world_map(w, info->depots[i], real)) ||
             !add_depot(w, named ? info->depots[i] : real))

@@ -138,9 +138,21 @@ static bool is_damaged(const char *path, const char *so) {
     return bad;
 }
 
-/* A .ji goes first, unless it was used meanwhile. */
-static void remove_pair(struct sweeping *s, struct pair *p, enum sg_swept kind) {
+/* Whether it is another file than the one that was seen, or one less, or one more. */
+static bool is_other(const struct stat *seen, const char *path) {
     struct stat st;
+    return lstat(path, &st) != 0 || st.st_ino != seen->st_ino || st.st_mtim.tv_sec != seen->st_mtim.tv_sec ||
+           st.st_mtim.tv_nsec != seen->st_mtim.tv_nsec;
+}
+
+/* A .ji goes first, unless it was used meanwhile, or its machine code is new: then somebody is about to
+ * replace it, and what is new stays. */
+static void remove_pair(struct sweeping *s, struct pair *p, enum sg_swept kind) {
+    const char *so = beside(s, p->path, 3, ".so");
+    struct stat st, code;
+    bool beside_it = lstat(so, &code) == 0;
+    if (beside_it && age_of(s, &code) < (kind == SG_SWEPT_DAMAGED ? s->o->litter_age : s->o->min_age))
+        return;
     if (!s->o->dry_run) {
         if (lstat(p->path, &st) == 0 &&
             (st.st_mtim.tv_sec != p->mtime.tv_sec || st.st_mtim.tv_nsec != p->mtime.tv_nsec))
@@ -149,7 +161,8 @@ static void remove_pair(struct sweeping *s, struct pair *p, enum sg_swept kind) 
             s->stats->failed++;
             return;
         }
-        s->stats->failed += !gone(beside(s, p->path, 3, ".so"));
+        if (beside_it && !is_other(&code, so))
+            s->stats->failed += !gone(so);
     }
     p->gone = true;
     tell(s, kind, p->path, p->bytes);

@@ -189,3 +189,14 @@ def test_depots_of_the_environment(saggar, place, monkeypatch):
     fresh("/x:")
     fresh(":")
     fresh("/x", status=1)
+
+
+def test_what_is_named_must_be_that(saggar, place):
+    """A depot is a folder, a description a file; the message names what is not."""
+    one = Package(1, [])
+    place.write(f'[deps]\nPackage0001 = "{one.uuid}"\n', entry(one), one)
+    for depot, info, word in ((place.info, place.info, "not a folder"), (place.depot, place.depot, "not a file"), (place.depot, "/dev/zero", "not a file")):
+        saggar("check", "--depot", depot, "--julia-info", info, place.app, status=2)
+        assert word in saggar.err, saggar.err
+    saggar("gc", place.info, status=2)
+    assert "no such folder" in saggar.err

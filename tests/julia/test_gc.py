@@ -17,8 +17,11 @@ HOUR = 3600
 
 
 def age(path: Path, seconds: float) -> None:
+    """Of a .ji: with its machine code."""
     stamp = time.time() - seconds
-    os.utime(path, (stamp, stamp))
+    os.utime(path, (stamp, stamp), follow_symlinks=False)
+    if path.suffix == ".ji" and path.with_suffix(".so").exists():
+        age(path.with_suffix(".so"), seconds)
 
 
 def removed(found: dict) -> dict[str, str]:
@@ -172,3 +175,20 @@ def test_what_cannot_be_read_stays(saggar, tmp_path):
     assert saggar.json("gc", tmp_path / "depot")["removed"] == []
     next((tmp_path / "depot/compiled").rglob("*.so")).unlink()
     assert list(removed(saggar.json("gc", tmp_path / "depot")).values()) == ["damaged"]
+
+
+@pytest.mark.parametrize("how", [("--max-size", "1"), ("--max-age", "2h"), ("--litter-age", "2h")])
+def test_new_code_beside_an_old_file(saggar, tmp_path, how):
+    """Julia renames the .so first: whoever sees it beside the old .ji must not take it away."""
+    generate(tmp_path, 3, 500)
+    files = sorted((tmp_path / "depot/compiled").rglob("*.ji"))
+    for path in files:
+        age(path, 9 * HOUR)
+    for path in files[:2]:
+        os.utime(path.with_suffix(".so"))
+        path.with_suffix(".so").write_bytes(b"another build")
+    age(files[2], 9 * HOUR)
+    files[2].write_bytes(b"damaged")
+    age(files[2], 9 * HOUR)
+    assert set(removed(saggar.json("gc", *how, tmp_path / "depot"))) == {files[2].name}
+    assert all(p.exists() and p.with_suffix(".so").exists() for p in files[:2])

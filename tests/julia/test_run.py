@@ -260,6 +260,7 @@ def test_the_depot_of_the_command(saggar, tmp_path):
     describe(tmp_path / "julia.json", depot_path=["/srv/depot", "/opt/julia/share/julia"])
     assert shown().stdout == f"{one}:/opt/julia/share/julia\n"
     assert shown(JULIA_DEPOT_PATH=f"{one}/:/x").stdout == f"{one}/:/x\n" and "another depot" not in shown(JULIA_DEPOT_PATH=f"{one}/:/x").stderr
+    assert "another depot" not in shown(JULIA_DEPOT_PATH="/srv/depot").stderr  # as the described Julia sees it
     assert "another depot" in shown(JULIA_DEPOT_PATH=f"/x:{one}").stderr
     verify(saggar, builds, one, command=("/bin/true",), status=0)
     found = verify(saggar, builds, one, command=("/bin/true",), env={"JULIA_DEPOT_PATH": "/x"}, status=4)
