@@ -114,6 +114,35 @@ def test_7_another_user_and_a_read_only_depot(saggar, case, tmp_path):
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_what_another_user_cannot_read(saggar, case, tmp_path):
+    """ls says which folder, which file and which machine code it could not read, and that it could not; gc leaves them alone."""
+    made = case("a-fresh/expected.json")
+    for folder in [tmp_path, *tmp_path.parents[:-2]]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    for path in [made.folder, *made.folder.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o044 | (0o011 if path.is_dir() else 0))
+        os.utime(path, (1e9, 1e9))
+    shutil.copy(saggar.binary, tmp_path / "saggar")
+    compiled = made.depot / "compiled/v1.11"
+    (compiled / "Toy").chmod(0o700)
+    next((compiled / "Leaf").glob("*.ji")).chmod(0o600)
+    next((compiled / "Pref").glob("*.so")).chmod(0o600)
+
+    def somebody(*arguments: object) -> subprocess.CompletedProcess:
+        return subprocess.run([tmp_path / "saggar", "julia", *map(str, arguments)], user=65534, group=65534, extra_groups=[], capture_output=True, text=True,
+                              env={"PATH": "/nonexistent", "LD_LIBRARY_PATH": libraries(saggar)})
+
+    done = somebody("ls", "--sums", made.depot)
+    if "cannot open shared object" in done.stderr:
+        pytest.skip("the library lies where others cannot read it")
+    assert done.returncode == 1
+    for word in (f"{compiled}/Toy: Permission denied", ".ji: Permission denied", "its machine code (.so) cannot be read"):
+        assert word in done.stderr, done.stderr
+    gone = somebody("gc", "--dry-run", made.depot)
+    assert "damaged" not in gone.stdout, gone.stdout
+
+
 def libraries(saggar) -> str:
     return str(Path(saggar.binary).parents[1])
 
