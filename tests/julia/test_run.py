@@ -265,3 +265,18 @@ def test_the_depot_of_the_command(saggar, tmp_path):
     verify(saggar, builds, one, command=("/bin/true",), status=0)
     found = verify(saggar, builds, one, command=("/bin/true",), env={"JULIA_DEPOT_PATH": "/x"}, status=4)
     assert any("another depot" in line for line in found["no_proof"])
+
+
+def test_other_files_of_the_same_names(saggar, tmp_path):
+    """As long as the ones before, and on the same inodes: compiled, and not used."""
+    builds = Builds(saggar, tmp_path, "AB")
+    one, two = builds.depot("one"), builds.depot("two")
+    builds.run(one)
+    builds.run(two, "--store", tmp_path / "other")
+    copy = ("/bin/sh", "-c", f"/bin/cp -r {two}/compiled/. {one}/compiled")
+    assert [p.stat().st_size for p in sorted(one.rglob("*.ji"))] == [p.stat().st_size for p in sorted(two.rglob("*.ji"))]
+    inodes = [p.stat().st_ino for p in sorted(one.rglob("*.ji"))]
+    found = verify(saggar, builds, one, command=copy, status=1)
+    assert len(found["cacheable"]) == 2 and found["hits"] == 0 and inodes == [p.stat().st_ino for p in sorted(one.rglob("*.ji"))]
+    found = verify(saggar, builds, one, command=("/bin/sh", "-c", f"/bin/touch {one}/compiled/*/*/*.ji"), status=0)
+    assert found["hits"] == 2
