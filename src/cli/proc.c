@@ -32,6 +32,9 @@ int cli_signals(void) {
     if (!blocked && sigprocmask(SIG_BLOCK, &set, &before) != 0)
         return -1;
     blocked = true;
+    if (signal(SIGCHLD, SIG_DFL) ==
+        SIG_ERR) /* ignored by whoever started us, it would hide how a child ends */
+        return -1;
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

@@ -280,3 +280,14 @@ def test_other_files_of_the_same_names(saggar, tmp_path):
     assert len(found["cacheable"]) == 2 and found["hits"] == 0 and inodes == [p.stat().st_ino for p in sorted(one.rglob("*.ji"))]
     found = verify(saggar, builds, one, command=("/bin/sh", "-c", f"/bin/touch {one}/compiled/*/*/*.ji"), status=0)
     assert found["hits"] == 2
+
+
+def test_started_by_somebody_who_ignores_children(saggar, tmp_path):
+    """The status of the command is known all the same."""
+    builds = Builds(saggar, tmp_path, "A")
+    inner = builds.command(builds.depot("one"))
+    inner = inner[:inner.index("--") + 1]
+    for before in (inner, [saggar.binary, "run", "--"], [saggar.binary, "verify", "--", *inner]):
+        done = subprocess.run([*before, "/bin/sh", "-c", "exit 7"], capture_output=True, text=True, env=builds.environment(), timeout=60,
+                              preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        assert done.returncode == 7 or "exited with status 7" in done.stderr, (before, done.returncode, done.stderr)
