@@ -203,9 +203,7 @@ int share_begin(struct share *s) {
     if (status != 0)
         return status;
     see_depots(s, &l);
-    watch_begin(&s->watch, sg_project_real(&l.world, sg_arena_format(&l.world.arena, "%s/compiled/v%d.%d",
-                                                                     l.world.depots[0], l.world.info.major,
-                                                                     l.world.info.minor)));
+    watch_begin(&s->watch, sg_project_real(&l.world, sg_world_join(&l.world, l.world.depots[0], "compiled")));
     sg_world_free(&l.world);
     return 0;
 }

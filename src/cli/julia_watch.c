@@ -61,16 +61,24 @@ static void see(struct watch *w, const char *path, const struct stat *st, bool f
     f->used = f->done = false;
 }
 
-static void look_in(struct watch *w, const char *folder, bool fresh) {
+static bool ends(const char *name) {
+    size_t n = strlen(name);
+    return n > 3 && strcmp(name + n - 3, ".ji") == 0;
+}
+
+/* compiled/vX.Y/NAME/SLUG.ji, or compiled/vX.Y/NAME.ji for a package without a UUID. */
+static void look(struct watch *w, const char *folder, int depth, bool fresh) {
     DIR *dir = opendir(folder);
     struct dirent *e;
     while (dir != NULL && (e = readdir(dir)) != NULL) {
+        bool file = depth > 0 && ends(e->d_name);
         struct stat st;
-        size_t n = strlen(e->d_name);
-        if (n < 4 || strcmp(e->d_name + n - 3, ".ji") != 0)
+        if (e->d_name[0] == '.' || (!file && (depth == 2 || e->d_type == DT_REG)))
             continue;
         char *path = out_format("%s/%s", folder, e->d_name);
-        if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        if (!file)
+            look(w, path, depth + 1, fresh);
+        else if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
             see(w, path, &st, fresh);
         free(path);
     }
@@ -78,27 +86,13 @@ static void look_in(struct watch *w, const char *folder, bool fresh) {
         closedir(dir);
 }
 
-static void look(struct watch *w, bool fresh) {
-    DIR *dir = opendir(w->compiled);
-    struct dirent *e;
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        if (e->d_name[0] == '.')
-            continue;
-        char *folder = out_format("%s/%s", w->compiled, e->d_name);
-        look_in(w, folder, fresh);
-        free(folder);
-    }
-    if (dir != NULL)
-        closedir(dir);
-}
-
 void watch_begin(struct watch *w, const char *compiled) {
     *w = (struct watch){.compiled = out_strdup(compiled)};
-    look(w, false);
+    look(w, w->compiled, 0, false);
 }
 
 void watch_look(struct watch *w) {
-    look(w, true);
+    look(w, w->compiled, 0, true);
 }
 
 void watch_free(struct watch *w) {

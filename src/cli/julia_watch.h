@@ -25,7 +25,7 @@ struct watched {
 };
 
 struct watch {
-    char *compiled; /* DEPOT/compiled/vX.Y */
+    char *compiled; /* DEPOT/compiled */
     struct watched *file;
     size_t n, next;
 };

@@ -291,3 +291,15 @@ def test_started_by_somebody_who_ignores_children(saggar, tmp_path):
         done = subprocess.run([*before, "/bin/sh", "-c", "exit 7"], capture_output=True, text=True, env=builds.environment(), timeout=60,
                               preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
         assert done.returncode == 7 or "exited with status 7" in done.stderr, (before, done.returncode, done.stderr)
+
+
+def test_another_julia_than_was_described(saggar, tmp_path):
+    """It writes beside, for its own version; so does any for a package without a UUID. Both are seen."""
+    builds = Builds(saggar, tmp_path, "A")
+    one = builds.depot("one")
+    builds.run(one)
+    for file in ("v1.12/ToyA/abcde_12345.ji", "v1.11/Plain.ji"):
+        path = one / "compiled" / file
+        command = ("/bin/sh", "-c", f"/bin/mkdir -p {path.parent}; echo code > {path}")
+        assert verify(saggar, builds, one, command=command, status=1)["compiled"]["uncacheable"] == 1
+        assert verify(saggar, builds, one, command=("/bin/true",), status=0)["hits"] == 0
