@@ -217,10 +217,11 @@ static int build_in(struct job *job, struct sg_work *work, saggar_claim_outcome 
 
 static int build(struct job *job, saggar_claim_outcome outcome, saggar_tree **out) {
     struct sg_work work;
+    unsigned from = 0;
     record(job, SAGGAR_EVENT_MISS, job->info.reason, job->info.detail, 0);
     if (job->cache->mode == SG_MODE_REQUIRE)
         return SAGGAR_ENOTFOUND;
-    int err = sg_work_open(&job->places, &work);
+    int err = sg_work_open(&job->places, &from, &work);
     if (err != SAGGAR_OK)
         return err;
     err = build_in(job, &work, outcome, out);

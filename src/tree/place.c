@@ -168,24 +168,30 @@ static int place_in(const struct sg_places *places, unsigned i, struct place *p,
     return err;
 }
 
-/* No place will have it: a copy for this handle alone. */
+/* No place will have it: a copy for this handle alone, in the first directory that takes all of it. */
 static int place_privately(const struct sg_places *places, struct place *p, saggar_tree **out) {
     struct sg_work work;
-    int err = sg_work_open(places, &work);
-    if (err != SAGGAR_OK)
-        return err;
-    int fd = open(work.tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    err = fd < 0 ? sg_err_from_errno(errno) : sg_tree_write(p->tree, fd, p->detail);
-    if (err == SAGGAR_OK && fchmod(fd, 0555) != 0)
-        err = sg_err_from_errno(errno);
-    if (fd >= 0)
-        close(fd);
-    if (err != SAGGAR_OK) {
+    int first = SAGGAR_OK;
+    for (unsigned from = 0;;) {
+        int err = sg_work_open(places, &from, &work);
+        if (err != SAGGAR_OK)
+            return first != SAGGAR_OK && err != SAGGAR_ENOMEM ? first : err;
+        int fd = open(work.tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        err = fd < 0 ? sg_err_from_errno(errno) : sg_tree_write(p->tree, fd, p->detail);
+        if (err == SAGGAR_OK && fchmod(fd, 0555) != 0)
+            err = sg_err_from_errno(errno);
+        if (fd >= 0)
+            close(fd);
+        if (err == SAGGAR_OK) {
+            *out = sg_tree_private(&work);
+            return *out == NULL ? SAGGAR_ENOMEM : SAGGAR_OK;
+        }
         sg_work_close(&work);
-        return err == SAGGAR_ENOTFOUND ? SAGGAR_EACCESS : err; /* the directory went away */
+        if (err == SAGGAR_ECORRUPT || err == SAGGAR_ENOMEM)
+            return err;
+        if (first == SAGGAR_OK)
+            first = err == SAGGAR_ENOTFOUND ? SAGGAR_EACCESS : err; /* the directory went away */
     }
-    *out = sg_tree_private(&work);
-    return *out == NULL ? SAGGAR_ENOMEM : SAGGAR_OK;
 }
 
 int sg_tree_place(const struct sg_places *places, const struct sg_tree *tree, const uint8_t sha256[32],

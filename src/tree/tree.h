@@ -156,8 +156,9 @@ struct sg_work {
     char *tree; /**< path + "/tree" */
     int lock;   /**< keeps sweepers away */
 };
-/** Never ENOTFOUND: no place is EACCESS. */
-int sg_work_open(const struct sg_places *places, struct sg_work *out);
+/** The next one that can be had, those with little room last; `from` is 0 at first. Never ENOTFOUND: no place is
+ * EACCESS. */
+int sg_work_open(const struct sg_places *places, unsigned *from, struct sg_work *out);
 void sg_work_close(struct sg_work *work);
 
 /** The tree, placed; `sha256` of its packed bytes names it. The handle is held. */

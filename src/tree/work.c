@@ -16,7 +16,7 @@
 #include "tree/tree.h"
 #include "trust/trust.h"
 
-enum { MINUTE = 60 };
+enum { MINUTE = 60, ROOM = 64 << 20, INODES = 256 };
 
 /* ---- The places ---- */
 
@@ -145,6 +145,14 @@ int sg_place_open(const struct sg_places *places, unsigned i, int *fd) {
 
 /* ---- Work ---- */
 
+/* Less is left than a build may need: what fails here for want of room would succeed elsewhere. */
+static bool is_crowded(int fd) {
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) != 0 || fs.f_frsize == 0 || fs.f_blocks == 0)
+        return false;
+    return fs.f_bavail < ROOM / fs.f_frsize || (fs.f_files > 0 && fs.f_favail < INODES);
+}
+
 /* A new directory with "tree" in it. */
 static int make_work(int dirfd, const char *path, const char *prefix, struct sg_work *out) {
     char name[SG_TEMP_NAME_MAX];
@@ -169,45 +177,48 @@ static int make_work(int dirfd, const char *path, const char *prefix, struct sg_
 }
 
 /* In a directory where everybody may make files; what it makes belongs to nobody else. */
-static int work_in_public(const char *base, struct sg_work *out) {
-    struct sg_tree_swept swept;
+static int open_public(const char *base, int *fd) {
     struct statvfs fs;
     if (base == NULL || base[0] != '/')
         return SAGGAR_ENOTFOUND;
-    int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    *fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0)
         return sg_err_from_errno(errno);
-    int err = fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0 ? SAGGAR_EUNSUPPORTED : SAGGAR_OK;
-    if (err == SAGGAR_OK)
-        err = make_work(fd, base, SG_TREE_PRIVATE, out);
-    if (err == SAGGAR_OK) {
-        err = check(out->path);
-        if (err == SAGGAR_OK)
-            sg_tree_sweep(fd, SG_TREE_PRIVATE, MINUTE, false, &swept);
-        else
-            sg_work_close(out);
+    if (fstatvfs(*fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0) {
+        close(*fd);
+        return SAGGAR_EUNSUPPORTED;
     }
-    close(fd);
+    return SAGGAR_OK;
+}
+
+static int work_in(int fd, const char *base, bool public, struct sg_work *out) {
+    const char *prefix = public ? SG_TREE_PRIVATE : SG_TREE_TEMP;
+    struct sg_tree_swept swept;
+    int err = make_work(fd, base, prefix, out);
+    if (err != SAGGAR_OK)
+        return err;
+    if (public && (err = check(out->path)) != SAGGAR_OK)
+        sg_work_close(out);
+    else
+        sg_tree_sweep(fd, prefix, MINUTE, false, &swept);
     return err;
 }
 
-int sg_work_open(const struct sg_places *places, struct sg_work *out) {
+int sg_work_open(const struct sg_places *places, unsigned *from, struct sg_work *out) {
     const char *bases[] = {secure_getenv("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"};
-    struct sg_tree_swept swept;
+    unsigned n = places->n + sizeof bases / sizeof bases[0];
     int first = SAGGAR_EACCESS; /* ENOTFOUND would say something of an entry */
     *out = (struct sg_work){NULL, NULL, -1};
-    for (unsigned i = 0; i < places->n + sizeof bases / sizeof bases[0]; i++) {
-        int fd, err;
-        if (i < places->n) {
-            err = sg_place_open(places, i, &fd);
-            if (err == SAGGAR_OK) {
-                err = make_work(fd, places->paths[i], SG_TREE_TEMP, out);
-                if (err == SAGGAR_OK)
-                    sg_tree_sweep(fd, SG_TREE_TEMP, MINUTE, false, &swept);
-                close(fd);
-            }
-        } else {
-            err = work_in_public(bases[i - places->n], out);
+    while (*from < 2 * n) { /* first where there is room, then where there is little */
+        bool second = *from >= n;
+        unsigned i = (*from)++ % n;
+        bool public = i >= places->n;
+        const char *base = public ? bases[i - places->n] : places->paths[i];
+        int fd, err = public ? open_public(base, &fd) : sg_place_open(places, i, &fd);
+        if (err == SAGGAR_OK) {
+            bool now = is_crowded(fd) == second;
+            err = now ? work_in(fd, base, public, out) : sg_err_from_errno(ENOSPC);
+            close(fd);
         }
         if (err == SAGGAR_OK || err == SAGGAR_ENOMEM)
             return err;
