@@ -43,10 +43,13 @@ class Warm:
     def __init__(self, factory):
         self.factory, self.done = factory, {}
 
+    def project(self, name="warm"):
+        return Project(self.factory.mktemp(name))
+
     def __call__(self, name, **env):
         key = name, tuple(sorted(env.items()))
         if key not in self.done:
-            project = Project(self.factory.mktemp("warm"))
+            project = self.project()
             self.done[key] = project, project.good(project.script(name), **env)
         return self.done[key]
 

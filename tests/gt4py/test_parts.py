@@ -1,5 +1,6 @@
 """The adapter's parts by themselves: what has which digest, the file cache, the lock, and what is not GT4Py's own."""
 import copy
+import functools
 import os
 import pickle
 import sys
@@ -18,7 +19,7 @@ from gt4py.next.program_processors.runners import gtfn
 
 import saggar.gt4py
 from saggar import _saggar, process
-from saggar.gt4py import builds, entries, environment, identity
+from saggar.gt4py import builds, entries, environment, functions, identity
 
 pytestmark = pytest.mark.skipif(not saggar.gt4py.status()["active"], reason="needs an environment with saggar.pth")
 
@@ -45,16 +46,59 @@ def test_arrays_count_by_content():
     assert len({identity.digest(item) for item in [a, *others]}) == 5
 
 
-def test_what_only_a_name_stands_for_has_no_digest():
-    module = types.ModuleType("somebodys")
-    exec("def hook(x):\n    return x\nclass Step: pass\n", module.__dict__)
-    sys.modules["somebodys"] = module
-    try:
-        for thing in (module.hook, module.Step, module.Step(), {"hook": module.hook}, lambda: 1):
+def somebodys(text, name="somebodys", **more):
+    module = types.ModuleType(name)
+    module.__dict__.update(more)
+    exec(text, module.__dict__)
+    return module
+
+
+def test_what_only_a_name_stands_for_has_no_digest(monkeypatch):
+    for name in ("somebodys", "code"):  # the standard library has a module of this name, which is not this one
+        module = somebodys("""
+import functools, os, pathlib
+from os import getenv as variable
+class Step: pass
+PLACE, evaluate = pathlib.Path("x"), eval
+def aliased(x): return variable(x)
+def place(x): return PLACE.name
+def evaluates_too(x): return evaluate(x)
+def imports(x):
+    import json
+    return json.dumps(x)
+@functools.cache
+def cached(x): return x
+def outside(x): return os.environ.get(x)
+def evaluates(x): return eval(x)
+def reads(x): return Step
+def has(x): return x
+has.attribute = 1
+""", name, __file__="/somewhere/code.py")
+        monkeypatch.setitem(sys.modules, name, module)
+        functions.known.cache_clear()
+        for thing in (module.aliased, module.place, module.evaluates_too, module.Step, module.Step(), module.imports, module.cached, module.outside, module.evaluates, module.reads, module.has,
+                      {"hook": module.reads}, [].append):
             with pytest.raises(_saggar.Uncacheable):
                 identity.digest(thing)
-    finally:
-        del sys.modules["somebodys"]
+    monkeypatch.undo()
+    functions.known.cache_clear()
+
+
+def test_a_function_counts_by_what_it_computes():
+    text = "import math\nLIMIT = {'a': [1]}\ndef inner(x): return x + 1\ndef hook(x, by=2): return inner(x) * by + math.sin(LIMIT['a'][0])\n"
+    first = identity.digest(somebodys(text).hook)
+    assert identity.digest(somebodys("# elsewhere\n\n" + text, "another").hook) == first
+    edits = ("x + 1", "x + 2"), ("[1]", "[1.0]"), ("by=2", "by=3"), ("math.sin", "math.cos"), ("'a': [1]", "'b': 2, 'a': [1]")
+    assert len({first, *(identity.digest(somebodys(text.replace(*edit)).hook) for edit in edits)}) == 1 + len(edits)
+    assert identity.digest(somebodys(text + "def unread(): pass\n").hook) == first
+
+    def made(by):
+        return lambda x: x + by
+
+    assert identity.digest(made(1)) == identity.digest(made(1)) != identity.digest(made(2))
+    assert identity.digest(functools.partial(made(1), 1)) != identity.digest(functools.partial(made(1), 2))
+    cycle = somebodys("def even(n): return n == 0 or odd(n - 1)\ndef odd(n): return n != 0 and even(n - 1)\n")
+    assert identity.digest(cycle.even) != identity.digest(cycle.odd)
 
 
 def test_the_toolchain_of_gt4py_is_connected():
@@ -160,6 +204,41 @@ def test_settings_are_in_the_key(monkeypatch):
     assert environment.variables()["CXXFLAGS"] == "-march=native"
     monkeypatch.setenv("CXX", "ccache g++ -m64")
     assert environment.variables()["CXX"] == "-m64"
+
+
+def test_files_that_decide_are_not_in_the_key(monkeypatch):
+    for name, text in (("CXXFLAGS", "-O2 @flags.txt"), ("CXX", "g++ -specs=my.specs"), ("LDFLAGS", "-fplugin=x.so"), ("CMAKE_TOOLCHAIN_FILE", "x")):
+        with monkeypatch.context() as here, pytest.raises(_saggar.Uncacheable, match=name):
+            here.setenv(name, text)
+            environment.variables()
+
+
+def test_flags_behind_the_name_of_the_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "g++ -march=native")
+    assert builds.features("-O2") == ("native", "")
+    assert builds.features("-march=x86-64") == ("x86-64", "")
+
+
+def test_a_build_that_has_no_room_is_done_elsewhere(tmp_path, monkeypatch):
+    """In GT4Py's own way; a program that does not compile fails at once, and with its own error."""
+    monkeypatch.setattr("saggar.process._cache", _saggar.Cache(store=str(tmp_path / "store")))
+    tries = []
+
+    def build(error):
+        def run(directory, work):
+            tries.append(directory)
+            raise error
+        return run
+
+    def ask(error):
+        request = entries.Request(("test", "tree"), environment.compiler(), None, repr(error))
+        return builds.guarded("g", lambda: request, lambda found: builds.obtain(found, build(error)), lambda: "GT4Py's own", (RuntimeError,))
+
+    for error in (RuntimeError("as: x.o: No space left on device"), RuntimeError("Disk quota exceeded"), OSError(28, "full")):
+        assert ask(error) == "GT4Py's own"
+    with pytest.raises(RuntimeError, match="no such function"):
+        ask(RuntimeError("no such function"))
+    assert len(tries) == 4 and not any(os.path.exists(path) for path in tries)
 
 
 def test_no_place_of_the_installation_in_an_sdfg():

@@ -5,6 +5,7 @@ which are known by their versions. What cannot be stored is used by this process
 """
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ from . import entries, environment
 _held: list[Any] = []  # trees, as long as the process may open files of theirs
 _building = threading.local()
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 PACKAGES = ("gridtools_cpp", "nanobind", "dace", "numpy", "pybind11")
 
 
@@ -78,8 +80,8 @@ _defaults: dict[bytes, str] = {}
 
 
 def features(flags: str, kind: str = "cmake") -> tuple[str, str]:
-    """The processor that the flags name; where they name none, the one that the compiler was configured for."""
-    cpu, more = _saggar.flags_target(flags)
+    """The processor that the flags name, those behind the compiler's name too; where they name none, the one that it was configured for."""
+    cpu, more = _saggar.flags_target(f"{os.environ.get('CXX', '')} {flags}")
     compiler = environment.toolchain(kind)
     if cpu or compiler is None:
         return cpu, more
@@ -110,6 +112,16 @@ def holds(path: str) -> bool:
     return any(path.startswith(f"{tree.path}/") for tree in _held)
 
 
+def _no_room(error: BaseException | None, directory: str) -> bool:
+    """True if a build may have failed because of where it was done."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK or any(os.strerror(number) in str(error) for number in _DISK):
+            return True
+        error = error.__cause__ or error.__context__
+    left = os.statvfs(directory)
+    return left.f_bavail * left.f_frsize < 16 << 20
+
+
 def obtain(request: entries.Request, build: Callable[[str, str], dict[str, Any]]) -> Any:
     """
     The tree. `build(directory, work)` fills the directory, working in `work`, and returns features and dependencies.
@@ -121,6 +133,10 @@ def obtain(request: entries.Request, build: Callable[[str, str], dict[str, Any]]
         _building.depth = getattr(_building, "depth", 0) + 1
         try:
             return build(directory, work)
+        except Exception as error:
+            if _no_room(error, directory):
+                raise Unfit("no room to build in") from error
+            raise
         finally:
             _building.depth -= 1
 

@@ -1,13 +1,12 @@
 """Digests of GT4Py's objects: equal content, equal digest, whatever file and line it stood on.
 
 GT4Py's own walk over objects is used (`gt4py.next.fingerprinting`: fields, sets and dictionaries in canonical order, functions and
-types by name), with two differences: a node's location is left out, and SHA-256 takes the place of a 64-bit hash. A name stands only
-for what the versions in the recipe stand for: a class or function of somebody else's module has no digest.
+types by name), with three differences: a node's location is left out, SHA-256 takes the place of a 64-bit hash, and a name stands only
+for what the versions in the recipe stand for: a function of somebody else's module is known by what it computes, a class has no digest.
 """
 from __future__ import annotations
 
 import hashlib
-import sys
 import types
 from typing import Any
 
@@ -16,16 +15,7 @@ from gt4py.eve import concepts, datamodels
 from gt4py.next import fingerprinting, utils
 
 from .. import _saggar
-
-# Known by a version that is in the recipe.
-_KNOWN = frozenset({"gt4py", "numpy", "dace", "sympy", "builtins", *sys.stdlib_module_names}) - {"__main__"}
-
-
-def _check(thing: Any) -> None:
-    module = getattr(thing, "__module__", None) or ""
-    if not isinstance(module, str) or module.partition(".")[0] not in _KNOWN:
-        raise _saggar.Uncacheable(f"{module}.{getattr(thing, '__qualname__', thing)}: code of a module without a version in the key")
-
+from . import functions
 
 def _node(node: Any) -> Any:
     items = []
@@ -53,23 +43,21 @@ def _array(array: Any) -> Any:
     return fingerprinting.EmptyDeconstruction(b"array\0" + _saggar.encode((array.dtype, array.shape, digest)))
 
 
-def _reference(thing: Any) -> Any:
-    _check(thing)
-    return fingerprinting.EmptyDeconstruction.from_reference(thing)
-
-
 _walk = fingerprinting.make_strict_data_deconstructor({
     concepts.Node: _node,
     numpy.ndarray: _array,
-    type: _reference,
-    types.FunctionType: _reference,
-    types.BuiltinFunctionType: _reference,
+    type: functions.reference(None),
+    types.FunctionType: functions.reference(functions.pieces),
+    types.BuiltinFunctionType: functions.reference(None),
 })
 
 
 def _deconstruct(thing: Any) -> Any:
-    _check(type(thing))
-    return _walk(thing)
+    functions.check(type(thing))
+    found = _walk(thing)
+    if isinstance(found.state, bytes) and found.state.startswith(b"global\0"):  # it says a name in place of its content
+        functions.check(thing)
+    return found
 
 
 def _aggregate(deconstruction: Any) -> bytes:
