@@ -215,3 +215,21 @@ def test_verify_sees_gt4py_without_the_adapter(project):
                               capture_output=True, text=True, cwd=script.parent)
         assert done.returncode == 4 and "as written" in done.stdout, (turn, done.stdout, done.stderr)
         assert "used the compiler without the adapter" in done.stderr, (turn, done.stderr)
+
+
+@slow
+@pytest.mark.parametrize("backend", ["gtfn", "dace"])
+def test_a_program_that_does_not_compile(project, backend):
+    """"new" is no name in C++. The error is GT4Py's own, after one try; it is no fault, and nothing is stored of the build."""
+    script = project.script("lap.py", ("def smooth(a: F, out: F)", "def smooth(a: F, new: F)"), ("out=out[2:-2, 2:-2]", "out=new[2:-2, 2:-2]"),
+                            ("    smooth(field", "    try:\n        smooth(field"), ("offset_provider={})\n    scale(", """offset_provider={})
+    except Exception as error:
+        print(type(error).__module__, type(error).__qualname__, type(error.__cause__).__qualname__)
+        raise SystemExit(0)
+    scale("""))
+    said = subprocess.run([sys.executable, "-W", "ignore", script], env=project.environment(SAGGAR_MODE="off", BACKEND=backend), capture_output=True,
+                          text=True, cwd=script.parent).stdout
+    result = project.good(script, BACKEND=backend)
+    assert result.out == said and "CompilationError" in said
+    again = project.good(script, BACKEND=backend)
+    assert (again.out, again.translations, again.keys) == (said, 0, 0) and len(again.compilers) <= len(result.compilers)

@@ -18,6 +18,7 @@ from typing import Any, Iterator
 
 import dace
 import dace.codegen.compiler as dace_compiler
+from dace.codegen import exceptions
 from gt4py._core import definitions
 from gt4py.next.program_processors.runners.dace.workflow import common, compilation
 
@@ -143,7 +144,7 @@ def _call(self: Any, inp: Any) -> Any:
         lambda: request(self, inp),
         lambda found: artifact(self, inp, builds.obtain(found, lambda directory, work: _build(self, inp, directory, work))),
         lambda: _original(self, inp),
-        private.FAILED,
+        (*private.FAILED, exceptions.CompilationError),
     )
 
 

@@ -55,7 +55,8 @@ _walk = fingerprinting.make_strict_data_deconstructor({
 def _deconstruct(thing: Any) -> Any:
     functions.check(type(thing))
     found = _walk(thing)
-    if isinstance(found.state, bytes) and found.state.startswith(b"global\0"):  # it says a name in place of its content
+    if isinstance(found.state, bytes) and found.state.startswith(b"global\0") and thing is not Ellipsis:
+        # it gives a name in place of its content
         functions.check(thing)
     return found
 

@@ -120,15 +120,20 @@ def _column(above: Column, rain: wpfloat, snow: wpfloat, rho: wpfloat, dt: wpflo
     return Column(rain=_fall(above.rain, rho, rain, zeta, mask), snow=_fall(above.snow, rho, snow, zeta * Physics.half, mask), rho=rho)
 
 
+class Water(NamedTuple):
+    rain: CellK
+    snow: CellK
+
+
 @gtx.field_operator
-def _precipitate(rain: CellK, snow: CellK, rho: CellK, dt: wpfloat, limit: wpfloat) -> tuple[CellK, CellK]:
-    column = _column(rain, snow, rho, dt, rain + snow > limit)
-    return column.rain.x, where(column.snow.active, column.snow.flux, wpfloat(0.0))
+def _precipitate(q: Water, rho: CellK, dt: wpfloat, limit: wpfloat) -> tuple[Water, CellK]:
+    column = _column(q.rain, q.snow, rho, dt, q.rain + q.snow > limit)
+    return Water(rain=column.rain.x, snow=column.snow.x), where(column.snow.active, column.snow.flux, wpfloat(0.0))
 
 
 @gtx.program(grid_type=gtx.GridType.UNSTRUCTURED)
-def precipitate(rain: CellK, snow: CellK, rho: CellK, dt: wpfloat, limit: wpfloat, out: CellK, flux: CellK):
-    _precipitate(rain, snow, rho, dt, limit, out=(out, flux))
+def precipitate(q: Water, rho: CellK, dt: wpfloat, limit: wpfloat, out: Water, flux: CellK):
+    _precipitate(q, rho, dt, limit, out=(out, flux))
 
 
 UNROLL = True
@@ -176,9 +181,10 @@ def stages(backend):
     rim[::2, 4:] = -1
     offsets["V2C"] = gtx.as_connectivity([Vertex, V2CDim], codomain=Cell, data=rim, skip_value=-1)
     vn, total, least = field(Edge, K, zero=True), field(Vertex, K, zero=True), field(Vertex, K, zero=True)
-    div, out, x, flux = (field(Cell, K, zero=True) for _ in range(4))
+    div, out, flux = (field(Cell, K, zero=True) for _ in range(3))
+    water = [Water(rain=field(Cell, K, zero=zero), snow=field(Cell, K, zero=zero)) for zero in (False, True)]
     first = field(Vertex, K), field(Edge, E2C2VDim), field(Edge), field(Edge, K), field(Edge, K), vn, field(Cell, C2EDim), div
-    rho, rain = field(Cell, K, dtype=vpfloat), [field(Cell, K) for _ in range(3)]
+    rho, density = field(Cell, K, dtype=vpfloat), field(Cell, K)
     cells, levels = gtx.int32(size[Cell]), gtx.int32(size[K])
     domain = {"edge_start": gtx.int32(2), "edge_end": gtx.int32(size[Edge] - 1), "cells": cells, "levels": levels, "boundary": gtx.int32(9)}
 
@@ -197,8 +203,8 @@ def stages(backend):
         say("implicit", out)
 
     def fall():
-        precipitate.with_backend(backend)(*rain, wpfloat(2.0), wpfloat(2.2), x, flux, offset_provider={})
-        say("precipitate", x, flux)
+        precipitate.with_backend(backend)(water[0], density, wpfloat(2.0), wpfloat(2.2), water[1], flux, offset_provider={})
+        say("precipitate", *water[1], flux)
 
     return diffuse, average, solve, fall
 
