@@ -211,6 +211,10 @@ def test_files_that_decide_are_not_in_the_key(monkeypatch):
         with monkeypatch.context() as here, pytest.raises(_saggar.Uncacheable, match=name):
             here.setenv(name, text)
             environment.variables()
+    for text in ("-O2 @x", "-DCMAKE_TOOLCHAIN_FILE=x", "-DCMAKE_CXX_FLAGS=@x"):
+        with pytest.raises(_saggar.Uncacheable, match="here"):
+            environment.only_texts("here", text)
+    environment.only_texts("here", "-O2 -DMAIL=a@b -fprofile-generate")
 
 
 def test_flags_behind_the_name_of_the_compiler(monkeypatch):

@@ -76,6 +76,7 @@ def _settings() -> Any:
     if "GT_INCLUDE_PATH" in os.environ:
         raise _saggar.Uncacheable("GT_INCLUDE_PATH is set")
     build = config.build_settings
+    environment.only_texts("GT4Py's build settings", " ".join(map(str, (*build["extra_compile_args"]["cxx"], *build["extra_link_args"]))))
     return _saggar.Record("settings", (
         ("openmp", _saggar.Map({name: value for name, value in build["openmp"].items()})),
         ("compile", [str(word) for word in build["extra_compile_args"]["cxx"]]),

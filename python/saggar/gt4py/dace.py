@@ -92,6 +92,7 @@ def request(step: Any, source: Any) -> entries.Request:
         raise _saggar.Uncacheable("it writes reports beside the library")
     with _context(step):
         settings = _plain(_settings())
+        environment.only_texts("DaCe's settings", f"{dace.Config.get('compiler', 'cpu', 'args')} {dace.Config.get('compiler', 'linker', 'args')}")
     return entries.Request(
         _group(source), environment.compiler("dace"),
         _saggar.Record("options", (

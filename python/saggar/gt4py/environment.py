@@ -25,7 +25,6 @@ _ELSEWHERE = frozenset({"BUILD_CACHE_DIR", "BUILD_CACHE_LIFETIME", "BUILD_JOBS",
 # Variables that compilers and CMake read. CXX is not among them: the compiler is known by its content, see command().
 _VARIABLES = ("CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "LD_RUN_PATH",
               "COMPILER_PATH", "GCC_EXEC_PREFIX", "GridTools_ROOT", "nanobind_ROOT", "Python_ROOT", "OpenMP_ROOT", "OpenMP_CXX_FLAGS")
-_NAMES_A_FILE = ("CMAKE_TOOLCHAIN_FILE",)
 _INDIFFERENT = ("CMAKE_GENERATOR", "CMAKE_BUILD_PARALLEL_LEVEL", "CMAKE_EXPORT_COMPILE_COMMANDS", "CMAKE_CXX_COMPILER_LAUNCHER",
                 "CMAKE_C_COMPILER_LAUNCHER", "CMAKE_COLOR_DIAGNOSTICS", "CMAKE_TLS_VERIFY")
 
@@ -91,15 +90,21 @@ def salt() -> str:
     return "" if config.BUILD_CACHE_VERSION_ID == gt4py.__version__ else str(config.BUILD_CACHE_VERSION_ID)
 
 
-_FILES = re.compile(r"(?:^|\s)(?:@|--?specs=|-fplugin=|-fprofile-use|-fauto-profile|-fprofile-instr-use|--config)")
+_FILES = re.compile(r"CMAKE_TOOLCHAIN_FILE|(?:^|[\s=\"'])(?:@|--?specs=|-fplugin=|-fprofile-use|-fauto-profile|-fprofile-instr-use|--config)")
+
+
+def only_texts(what: str, flags: str) -> None:
+    """Uncacheable if the flags name a file whose content decides."""
+    if _FILES.search(flags):
+        raise _saggar.Uncacheable(f"{what}: a file decides that is not in the key")
 
 
 def variables(*more: str) -> dict[str, str]:
     """The variables that a C++ build reads and that are set. Uncacheable: one names a file whose content decides."""
     names = [*_VARIABLES, *more, *(name for name in os.environ if name.startswith("CMAKE_") and name not in _INDIFFERENT)]
     found = {name: os.environ[name] for name in sorted(set(names)) if name in os.environ}
-    if naming := [name for name in (*found, "CXX") if name in _NAMES_A_FILE or _FILES.search(os.environ.get(name, ""))]:
-        raise _saggar.Uncacheable(f"{', '.join(naming)}: a file decides that is not in the key")
+    for name in (*found, "CXX"):
+        only_texts(name, f"{name}={os.environ.get(name, '')}")
     words = os.environ.get("CXX", "").split()
     flags = [word for word in words if word.startswith("-")]
     return {**found, "CXX": " ".join(flags)} if flags else found

@@ -30,6 +30,7 @@ def _group(source: Any) -> tuple[str, str]:
 
 
 def options(factory: Any) -> Any:
+    environment.only_texts("CMake's flags", " ".join(factory.cmake_extra_flags or []))
     return _saggar.Record("options", (
         ("build_type", factory.cmake_build_type.value),
         ("cmake_flags", list(factory.cmake_extra_flags or [])),
