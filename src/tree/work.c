@@ -217,7 +217,7 @@ int sg_work_open(const struct sg_places *places, unsigned *from, struct sg_work 
         int fd, err = public ? open_public(base, &fd) : sg_place_open(places, i, &fd);
         if (err == SAGGAR_OK) {
             bool now = is_crowded(fd) == second;
-            err = now ? work_in(fd, base, public, out) : sg_err_from_errno(ENOSPC);
+            err = now ? work_in(fd, base, public, out) : SAGGAR_EACCESS;
             close(fd);
         }
         if (err == SAGGAR_OK || err == SAGGAR_ENOMEM)

@@ -76,8 +76,8 @@ has.attribute = 1
 """, name, __file__="/somewhere/code.py")
         monkeypatch.setitem(sys.modules, name, module)
         functions.known.cache_clear()
-        for thing in (module.aliased, module.place, module.evaluates_too, module.Step, module.Step(), module.imports, module.cached, module.outside, module.evaluates, module.reads, module.has,
-                      {"hook": module.reads}, [].append):
+        for thing in (module.Step, module.Step(), module.imports, module.cached, module.outside, module.aliased, module.place, module.evaluates,
+                      module.evaluates_too, module.reads, module.has, {"hook": module.reads}, [].append):
             with pytest.raises(_saggar.Uncacheable):
                 identity.digest(thing)
     monkeypatch.undo()

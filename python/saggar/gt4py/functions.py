@@ -24,8 +24,8 @@ _PACKAGES = frozenset({"gt4py", "numpy", "dace", "sympy", "builtins"})
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 # What reaches beyond a function's code: names in it, and modules of the standard library.
 _UNSEEN = frozenset({"eval", "exec", "globals", "locals", "vars", "open", "input", "__import__", "getenv", "environ"})
-_OUTSIDE = frozenset({"os", "posix", "posixpath", "genericpath", "io", "_io", "pathlib", "shutil", "subprocess", "socket", "random", "secrets", "time", "datetime", "importlib", "inspect",
-                      "ctypes"})
+_OUTSIDE = frozenset({"os", "posix", "posixpath", "genericpath", "io", "_io", "pathlib", "shutil", "subprocess", "socket", "random", "secrets",
+                      "time", "datetime", "importlib", "inspect", "ctypes"})
 
 
 @functools.cache
