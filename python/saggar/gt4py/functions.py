@@ -16,8 +16,7 @@ from typing import Any, Callable
 
 from gt4py.next import fingerprinting
 
-from .. import _saggar
-from ..numba import code as codes
+from .. import _saggar, code
 
 # Known by a version that is in the recipe.
 _PACKAGES = frozenset({"gt4py", "numpy", "dace", "sympy", "builtins"})
@@ -54,11 +53,11 @@ def check(thing: Any) -> None:
 def pieces(function: types.FunctionType) -> Any:
     """What decides a function of the user's own."""
     try:
-        facts = codes.facts(function.__code__)
+        facts = code.facts(function.__code__)
     except _saggar.Uncacheable as error:
         raise _saggar.Uncacheable(f"{function.__qualname__}: {error}") from None
     unseen = _UNSEEN.intersection(facts.names)
-    if unseen or codes.imports(function.__code__):
+    if unseen or code.imports(function.__code__):
         raise _saggar.Uncacheable(f"{function.__qualname__} may read what is not in its code: {', '.join(sorted(unseen)) or 'it imports'}")
     if set(function.__dict__) - {"__wrapped__"}:
         raise _saggar.Uncacheable(f"{function.__qualname__} has attributes")

@@ -19,8 +19,8 @@ from numba.core.datamodel.registry import default_manager
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
-from .. import _saggar
-from . import code, codec, descriptions, functions, identity, kinds, values
+from .. import _saggar, code
+from . import codec, descriptions, functions, identity, kinds, values
 
 _TEMPLATES_MODULE = templates.__name__
 

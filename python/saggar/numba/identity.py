@@ -26,8 +26,8 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 import numpy as np
 from numba.core import extending, ir, types
 
-from .. import _saggar
-from . import code, foreign, functions, kinds, memos, nodes, objectmode, texts, values
+from .. import _saggar, code
+from . import foreign, functions, kinds, memos, nodes, objectmode, texts, values
 from .nodes import MISSING as _MISSING, Look, Node, attribute as _attribute, guard as _guard
 
 LARGEST = 2000  # functions and objects behind one that Python runs while Numba compiles; more are known by their package's version

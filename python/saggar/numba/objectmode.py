@@ -14,8 +14,8 @@ import numpy as np
 from numba.core import types
 from numba.core.dispatcher import Dispatcher
 
-from .. import _saggar
-from . import code, functions
+from .. import _saggar, code
+from . import functions
 
 _FALLS_BACK = tuple(map(int, numba.__version__.split(".")[:2])) < (0, 59)  # to object mode, where nobody asked for nopython
 _FIXED = (type(None), bool, int, float, complex, bytes, str, ModuleType, types.Type, np.dtype, np.generic, Dispatcher)

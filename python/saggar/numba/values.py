@@ -22,8 +22,8 @@ from numba.core import types
 from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
-from .. import _saggar
-from . import code, foreign, functions, kinds, texts
+from .. import _saggar, code
+from . import foreign, functions, kinds, texts
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}

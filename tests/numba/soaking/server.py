@@ -201,7 +201,8 @@ def _wait(pid: int) -> int:
 
 def broken(how: str) -> None:
     """Breaks the adapter, to see that the soak notices."""
-    from saggar.numba import code, identity
+    from saggar import code
+    from saggar.numba import identity
 
     if how == "stale":
         identity._read_names = lambda *args: None

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .. import _saggar
+from . import _saggar
 
 _NEW = sys.version_info >= (3, 11)
 _ATTR_SHIFT = 1 if sys.version_info >= (3, 12) else 0
