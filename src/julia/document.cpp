@@ -7,6 +7,7 @@
 #include "julia/document.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -168,6 +169,61 @@ void bound(const char *bytes, std::size_t size) {
     }
 }
 
+/* The length of the comment or text of TOML that begins here; 0: neither does. */
+std::size_t text_length(const std::string &all, std::size_t at) {
+    const char quote = all[at];
+    if (quote == '#')
+        return std::min(all.find('\n', at), all.size()) - at;
+    if (quote != '"' && quote != '\'')
+        return 0;
+    const std::string three(3, quote);
+    const bool lines = all.compare(at, 3, three) == 0;
+    std::size_t i = at + (lines ? 3 : 1);
+    while (i < all.size() && (lines ? all.compare(i, 3, three) != 0 : all[i] != quote && all[i] != '\n'))
+        i += quote == '"' && all[i] == '\\' ? 2 : 1;
+    i += lines ? 3 : 1;
+    for (int more = 0; lines && more < 2 && i < all.size() && all[i] == quote; more++)
+        i++;
+    return std::min(i, all.size()) - at;
+}
+
+/* An integer beyond 64 bits: toml11 3.7 takes another number for it, and says nothing. */
+bool too_large(std::string word) {
+    word.erase(std::remove(word.begin(), word.end(), '_'), word.end());
+    const std::size_t sign = word[0] == '+' || word[0] == '-' ? 1 : 0;
+    const std::string prefix = word.substr(sign, 2);
+    const int base = prefix == "0o" ? 8 : prefix == "0x" ? 16 : 10;
+    const std::size_t at = base == 10 ? sign : sign + 2;
+    if (word.find_first_not_of(base == 16 ? "0123456789abcdefABCDEF" : "0123456789", at) != word.npos)
+        return false;
+    errno = 0;
+    std::strtoll(word.c_str() + (base == 10 ? 0 : at), nullptr, base);
+    return errno == ERANGE;
+}
+
+/* Its sum of 63 binary digits overflows, whatever follows them. */
+bool too_long(std::string word) {
+    word.erase(std::remove(word.begin(), word.end(), '_'), word.end());
+    return word.compare(0, 2, "0b") == 0 && std::min(word.find_first_not_of("01", 2), word.size()) > 64;
+}
+
+/* Every word outside of texts and comments that is not a key. */
+void check_numbers(const std::string &all) {
+    const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.:";
+    for (std::size_t at = 0, end; at < all.size(); at = end) {
+        end = at + text_length(all, at);
+        if (end != at)
+            continue;
+        end = std::min(all.find_first_not_of(letters, at), all.size());
+        const std::string word = all.substr(at, end - at);
+        const std::size_t next = all.find_first_not_of(" \t", end);
+        const bool key = next != all.npos && all[next] == '=';
+        if (too_long(word) || (!key && too_large(word)))
+            throw std::runtime_error("an integer beyond 64 bits");
+        end = std::max(end, at + 1);
+    }
+}
+
 /* The first line that says something, without the location, which is not this caller's. */
 void explain(const std::exception &error, char *why, std::size_t size) {
     std::string what = error.what();
@@ -206,7 +262,9 @@ extern "C" bool sg_doc_possible(void) {
 
 extern "C" sg_doc *sg_doc_toml(const char *bytes, size_t size, char *why, size_t room) {
     return guarded(bytes, size, why, room, [=] {
-        std::istringstream stream(std::string(bytes, size));
+        const std::string all(bytes, size);
+        check_numbers(all);
+        std::istringstream stream(all);
         return toml::parse(stream, "TOML");
     });
 }

@@ -27,6 +27,7 @@ def place(tmp_path):
 
         def write(self, project: str, manifest: str, *packages: Package) -> None:
             self.app.mkdir(exist_ok=True)
+            self.depot.mkdir(exist_ok=True)
             (self.app / "Project.toml").write_text(project)
             (self.app / "Manifest.toml").write_text('julia_version = "1.11.7"\nmanifest_format = "2.0"\n' + manifest)
             for package in packages:
@@ -200,3 +201,36 @@ def test_what_is_named_must_be_that(saggar, place):
         assert word in saggar.err, saggar.err
     saggar("gc", place.info, status=2)
     assert "no such folder" in saggar.err
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-9_223_372_036_854_775_809", "0xffffffffffffffff", "0o1777777777777777777777",
+                                    "0b" + "1" * 64, "0b" + "0" * 62 + "1", "0b" + "0" * 63 + "x", "[1, 0x1_0000_0000_0000_0000]", "{ b = 99999999999999999999 }"])
+def test_a_number_that_does_not_fit(saggar, place, number):
+    """Refused by name: toml11 takes another number for it, which would be compared with that of a preference."""
+    place.write(f"a = {number}\n", "")
+    assert saggar("check", *place.arguments(), status=2) == ""
+    assert "Project.toml" in saggar.err and "64 bits" in saggar.err
+
+
+def test_digits_that_are_no_such_number(saggar, place):
+    """In texts, comments, keys, dates and reals; and the greatest and the least that fit."""
+    long = "= 0xffffffffffffffffffff"
+    place.write(f'''a = "x\\" {long}" # {long}
+b = '\\' # {long}
+c = """x" \\""" {long}
+{long} """" # {long}
+d = ''' + "'''x' {long}\n" + f"{long}''''' # {long}\n" + f'''
+e = [9223372036854775807, -9223372036854775808, 0x7fff_ffff_ffff_ffff, 0o777777777777777777777, 0b{"1" * 62}]
+f = [1.99999999999999999999, 99999999999999999999e1, 2026-01-01T00:00:00.99999999999999999999Z, inf]
+"g # " = ["{long}", "{long}"]
+99999999999999999999 = "x" # a key
+''', "")
+    saggar("check", *place.arguments())
+
+
+def test_a_number_beside_a_text(saggar, place):
+    """Where a text ends is known: what follows it is looked at."""
+    for text in (r'"\""', '"""a"""', '"""a""""', "'''a'''''", r'"""\""""', r"'\'", '""', "''", '"""#"""'):
+        place.write(f"a = [{text}, 9223372036854775808]\n", "")
+        saggar("check", *place.arguments(), status=2)
+        assert "64 bits" in saggar.err
