@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: all demo test test-slow test-catalogue test-julia soak test-c test-container test-nfs test-apps bench clean install
+.PHONY: all demo test test-slow test-catalogue test-julia soak test-c test-container test-container-julia test-nfs test-apps bench clean install
 
 all: build/meson/build.ninja
 	ninja -C build/meson
@@ -50,6 +50,12 @@ test-c:
 test-container:
 	./scripts/packages.sh container
 	$(PYTHON) tests/container/run.py
+
+# The Dockerfile of docs/julia.md with a real Julia 1.5.3 (the same, and strace; SAGGAR_JULIA_ROOT names a Debian 11 that has it).
+test-container-julia:
+	./scripts/packages.sh test
+	./scripts/packages.sh container
+	$(PYTHON) tests/container/julia.py
 
 # An NFS server and two clients in an emulated machine (needs root and qemu; the first run assembles the machine).
 test-nfs:

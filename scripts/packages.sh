@@ -7,7 +7,7 @@ case "${1:-build}" in
 build) want="gcc libc6-dev pkg-config libssl-dev libxxhash-dev libzstd-dev g++ libtoml11-dev nlohmann-json3-dev python3-venv" ;;
 test) want="ccache gcc libc6-dev pkg-config libssl-dev libxxhash-dev libzstd-dev g++ libtoml11-dev nlohmann-json3-dev python3-venv clang libclang-rt-14-dev meson ninja-build
     libcmocka-dev strace scdoc qemu-user zstd util-linux faketime" ;;
-container) want="buildah skopeo debootstrap" ;;
+container) want="buildah skopeo debootstrap strace" ;;
 nfs) want="gcc libc6-dev pkg-config libssl-dev libxxhash-dev libzstd-dev g++ libtoml11-dev nlohmann-json3-dev meson ninja-build
     qemu-system-x86 linux-image-amd64 mmdebstrap busybox-static e2fsprogs cpio kmod" ;;
 *)

@@ -18,14 +18,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from shared import ROOT, Engine, say, shown_dockerfile
+
 WORK = ROOT / "build" / "container"
-LOG = WORK / "log"
 PYTHON = "/usr/bin/python3"  # Debian's: the wheels must fit the base image
 APP = "/opt/app"
 TASKS = "fmpy modelpy_gulpy_gulmc lecpy aalpy eltpy pltpy katpy summarypy plapy".split()
@@ -58,33 +56,8 @@ ENV SAGGAR_MODE=off
 """
 
 
-def run(*command: object, quiet: bool = True, check: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-    words = [str(word) for word in command]
-    with LOG.open("ab") as log:
-        log.write(f"$ {' '.join(words)}\n".encode())
-        log.flush()
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, stdin=subprocess.DEVNULL)
-        log.write(done.stdout)
-    if check and done.returncode:
-        sys.stderr.write(done.stdout.decode(errors="replace")[-6000:])
-        sys.exit(f"container: {' '.join(words[:8])} ... failed with status {done.returncode} (whole log: {LOG})")
-    return done
-
-
-def buildah(*arguments: object, **kwargs) -> subprocess.CompletedProcess:
-    return run("buildah", "--storage-driver", "vfs", "--root", WORK / "storage", "--runroot", WORK / "runroot", *arguments, **kwargs)
-
-
-def say(text: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
-
-
-def readme_dockerfile() -> str:
-    """The Dockerfile that the README shows, word for word."""
-    found = re.search(r"```dockerfile\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    if not found:
-        sys.exit("container: README.md shows no dockerfile block")
-    return found[1]
+ENGINE = Engine(WORK)
+run, inside = ENGINE.run, ENGINE.inside
 
 
 def make_base() -> None:
@@ -109,39 +82,15 @@ def make_base() -> None:
     shutil.rmtree(WORK / "examples", ignore_errors=True)
     shutil.copytree(ROOT / "examples/oasis", WORK / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     say("the base image")
-    (WORK / "Dockerfile.base").write_text(BASE)
-    buildah("bud", "--isolation", "chroot", "-t", "localhost/base", "-f", WORK / "Dockerfile.base", WORK)
+    ENGINE.build("base", BASE, WORK)
 
 
 def build(name: str, text: str) -> dict[str, object]:
     """Builds a Dockerfile on the base and tells what it took."""
-    path = WORK / f"Dockerfile.{name}"
-    path.write_text(text)
     start = time.monotonic()
-    buildah("bud", "--isolation", "chroot", "--no-cache", "-t", f"localhost/{name}", "-f", path, WORK)
+    ENGINE.build(name, text, WORK)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return {"stages": sum(line.startswith("FROM") for line in lines), "lines": len(lines), "seconds": round(time.monotonic() - start, 1)}
-
-
-def inside(image: str, *command: str, writable: str = "") -> subprocess.CompletedProcess:
-    """Runs a command in the image: read-only root, user 65534, only what the image itself sets in the environment, in a fresh /tmp.
-
-    A folder named as writable is covered by a copy of itself that belongs to the user.
-    """
-    container = buildah("from", f"localhost/{image}").stdout.decode().split()[-1]
-    mount = buildah("mount", container).stdout.decode().split()[-1]
-    config = json.loads(buildah("inspect", "--type", "image", f"localhost/{image}").stdout)
-    variables = config["OCIv1"]["config"].get("Env") or []
-    script = (f"set -e; mount --bind {mount} {mount}; mount -o remount,bind,ro {mount}; mount -t tmpfs -o mode=1777 tmp {mount}/tmp; "
-              f"mount -t proc proc {mount}/proc; mount --bind /dev {mount}/dev; cd /; "
-              + (f"mkdir {mount}/tmp/copy; cp -a {mount}{writable}/. {mount}/tmp/copy; chown -R 65534:65534 {mount}/tmp/copy; "
-                 f"mount --bind {mount}/tmp/copy {mount}{writable}; " if writable else "") +
-              f'exec chroot --userspec=65534:65534 {mount} /usr/bin/env -i --chdir=/tmp "$@"')
-    try:
-        return run("unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", *variables, *command, check=False)
-    finally:
-        buildah("umount", container)
-        buildah("rm", container)
 
 
 def size_of(image: str, path: str) -> int:
@@ -160,21 +109,13 @@ def count(image: str, writable: str = "") -> dict[str, int]:
     return json.loads(found[0])
 
 
-def drop_storage() -> None:
-    """The vfs driver keeps a whole copy of the file system per layer: several GB."""
-    for name in ("storage", "runroot"):
-        shutil.rmtree(WORK / name, ignore_errors=True)
-
-
 def main() -> int:
     if os.geteuid() != 0:
         print("skipped: the container test needs root (buildah with chroot isolation)")
         return 0
-    drop_storage()
-    WORK.mkdir(parents=True, exist_ok=True)
-    LOG.write_bytes(b"")
+    ENGINE.start()
     make_base()
-    dockerfile = readme_dockerfile()
+    dockerfile = shown_dockerfile("README.md")
     result: dict[str, dict] = {}
     say("Saggar: the README's Dockerfile")
     result["saggar"] = build("saggar", dockerfile)
@@ -193,7 +134,7 @@ def main() -> int:
     good = result["saggar"]["compiled"] == 0 and result["saggar"]["verify"] == 0
     print(f"{int(good)} passed, {int(not good)} failed")
     if good and "--keep" not in sys.argv:
-        drop_storage()
+        ENGINE.drop_storage()
     return 0 if good else 1
 
 
