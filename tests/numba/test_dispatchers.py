@@ -51,3 +51,26 @@ def test_a_callers_options_end_with_its_compilation(project):
     for cache in (False, True, True):
         for first in ("f(1.0)", ""):
             assert project.good(FAST.format(cache=cache, first=first)).out == "0.0 0.0 False\n0.0 [(float64,)]\n", (cache, first)
+
+
+def test_declared_signatures_keep_their_order(project):
+    """A caller with options of its own takes a function of declared signatures as it is; Numba asks them in their order."""
+    project.write("lib.py", """
+        import numpy as np
+        from numba import njit, types
+        @njit(["float32(float32[::1])", types.float32(types.Array(types.float32, 1, "C", readonly=True))])
+        def norm(x): return x.sum()
+        @njit(cache=True)
+        def inner(x): return norm(x) + 1
+        @njit(cache=True, error_model="numpy", fastmath=True)
+        def outer(x): return inner(x) + norm(x)
+        """)
+    program = """
+        import lib, numpy as np
+        before = lib.norm.signatures
+        print(lib.outer(np.ones(3, np.float32)), lib.norm.signatures == before)
+        """
+    first = project.good(program)
+    assert first.out == "7.0 True\n" and not first.of("not-stored")
+    again = project.good(program)
+    assert again.out == "7.0 True\n" and not again.of("miss")

@@ -53,6 +53,8 @@ class Variants:
 
 def select(dispatcher: Any, args: tuple[Any, ...]) -> None:
     """Puts the overload for the options in force into the dispatcher's table, or none if it is not compiled yet."""
+    if not dispatcher._can_compile:  # it has what its author asked for, in that order
+        return
     wanted = context(dispatcher)
     variants = dispatcher.__dict__.get(_KEY)
     if variants is None:
