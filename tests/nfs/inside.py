@@ -11,7 +11,7 @@ import time
 from lab import EXPORT, USER, VERSIONS, Client, Server, Worker, Wrong, sh
 
 CHECKS: dict[str, "callable"] = {}
-FLEET, KEYS, WORK_MS = 8, 10, 300  # processes on each client: more of them starve the emulated machine
+FLEET, KEYS, WORK_MS = 16, 10, 300  # processes on each client
 SEEN = 2  # seconds; a tenth of one is usual here, and half a minute without Saggar's care
 BOUND = 8  # seconds: the library waits five, and this machine is slow
 SERVER: list[Server] = []
