@@ -104,8 +104,7 @@ def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free
 def _scan(code: CodeType, reads: dict[Any, None], free: set[str]) -> tuple[bytes, list[int]]:
     """
     Adds what the code reads by name to `reads`. Returns the code without the numbers of its constants, and these numbers as they are
-    loaded, each time. With -OO a docstring leaves a NOP where the body begins, and the constants
-    may have other numbers.
+    loaded, each time. With -OO a docstring leaves a NOP where the body begins, and the constants may have other numbers.
     """
     raw, names = bytearray(code.co_code), code.co_names
     loads: list[int] = []

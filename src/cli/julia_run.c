@@ -63,13 +63,12 @@ static int wait_for(struct share *s, pid_t pid, int signals) {
 
 static int run_command(struct share *s, char **command) {
     /* Julia removes all but so many files of a package, also those of other projects. */
-    const char *set[] = {
-        getenv("JULIA_MAX_NUM_PRECOMPILE_FILES") == NULL ? "JULIA_MAX_NUM_PRECOMPILE_FILES=100000" : NULL,
-        s != NULL ? s->depots : NULL, NULL};
-    if (set[0] == NULL) {
-        set[0] = set[1];
-        set[1] = NULL;
-    }
+    const char *set[3] = {NULL};
+    size_t n = 0;
+    if (getenv("JULIA_MAX_NUM_PRECOMPILE_FILES") == NULL)
+        set[n++] = "JULIA_MAX_NUM_PRECOMPILE_FILES=100000";
+    if (s != NULL && s->depots != NULL)
+        set[n++] = s->depots;
     const struct cli_spawn spawn = {command, set, -1, -1, -1, false};
     int signals = cli_signals();
     pid_t pid = signals < 0 ? -1 : cli_spawn(&spawn);

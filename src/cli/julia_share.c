@@ -160,23 +160,26 @@ static bool is_same(const char *a, const char *b) {
                                  one.st_ino == other.st_ino);
 }
 
+/* JULIA_DEPOT_PATH for the depots that were named; with an empty part at its end where those that came with
+ * Julia were not. */
+static char *variable(struct look *l, const char *own) {
+    size_t n = l->world.n_depots;
+    char *text = out_format("JULIA_DEPOT_PATH=%s", own);
+    for (size_t i = 1; i < n + (l->world.info.n_depots == 0); i++) {
+        char *before = text;
+        text = out_format("%s:%s", before, i < n ? sg_project_real(&l->world, l->world.depots[i]) : "");
+        free(before);
+    }
+    return text;
+}
+
 /* Whether the command's Julia begins with the depot that is watched, if it is told by the environment. */
 static void see_depots(struct share *s, struct look *l) {
     const char *text = getenv("JULIA_DEPOT_PATH"), *own = sg_project_real(&l->world, l->world.depots[0]),
                **list;
     size_t n;
     if (text == NULL && (s->options->depots.n > 0 || l->world.info.n_depots > 0)) {
-        s->depots = out_format("JULIA_DEPOT_PATH=%s", own);
-        for (size_t i = 1; i < l->world.n_depots; i++) {
-            char *before = s->depots;
-            s->depots = out_format("%s:%s", before, sg_project_real(&l->world, l->world.depots[i]));
-            free(before);
-        }
-        if (l->world.info.n_depots == 0) { /* nor were those that came with Julia named */
-            char *before = s->depots;
-            s->depots = out_format("%s:", before);
-            free(before);
-        }
+        s->depots = variable(l, own);
     } else if (text != NULL && sg_depot_path(&l->world, text, getenv("HOME"), &list, &n) &&
                !(n > 0 && (is_same(list[0], own) || strcmp(list[0], l->world.depots[0]) == 0))) {
         s->doubt = out_format(

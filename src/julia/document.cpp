@@ -188,8 +188,7 @@ std::size_t text_length(const std::string &all, std::size_t at) {
 }
 
 /* An integer beyond 64 bits: toml11 3.7 takes another number for it, and says nothing. */
-bool too_large(std::string word) {
-    word.erase(std::remove(word.begin(), word.end(), '_'), word.end());
+bool too_large(const std::string &word) {
     const std::size_t sign = word[0] == '+' || word[0] == '-' ? 1 : 0;
     const std::string prefix = word.substr(sign, 2);
     const int base = prefix == "0o" ? 8 : prefix == "0x" ? 16 : 10;
@@ -202,8 +201,7 @@ bool too_large(std::string word) {
 }
 
 /* Its sum of 63 binary digits overflows, whatever follows them. */
-bool too_long(std::string word) {
-    word.erase(std::remove(word.begin(), word.end(), '_'), word.end());
+bool too_long(const std::string &word) {
     return word.compare(0, 2, "0b") == 0 && std::min(word.find_first_not_of("01", 2), word.size()) > 64;
 }
 
@@ -215,7 +213,8 @@ void check_numbers(const std::string &all) {
         if (end != at)
             continue;
         end = std::min(all.find_first_not_of(letters, at), all.size());
-        const std::string word = all.substr(at, end - at);
+        std::string word = all.substr(at, end - at);
+        word.erase(std::remove(word.begin(), word.end(), '_'), word.end());
         const std::size_t next = all.find_first_not_of(" \t", end);
         const bool key = next != all.npos && all[next] == '=';
         if (too_long(word) || (!key && too_large(word)))

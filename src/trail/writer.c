@@ -93,25 +93,26 @@ static bool to_log(const saggar_trail_event *event) {
            event->event == SAGGAR_EVENT_FAULT;
 }
 
-/* The event as it is recorded: who finds nothing after a wait that was too long misses for that. */
-static saggar_trail_event explained(const saggar_trail_event *event) {
+/* True of a miss by a thread that waited too long for the same key just before: it misses for that. */
+static bool waited_in_vain(const saggar_trail_event *e) {
     static _Thread_local uint8_t waited_for[SAGGAR_KEY_SIZE];
-    saggar_trail_event e = *event;
-    if (e.key == NULL)
-        return e;
-    if (e.event == SAGGAR_EVENT_WAITED && e.reason == SAGGAR_REASON_CLAIM_TIMEOUT)
-        memcpy(waited_for, e.key, sizeof waited_for);
-    else if (e.event == SAGGAR_EVENT_MISS && e.reason == SAGGAR_REASON_ABSENT &&
-             memcmp(waited_for, e.key, sizeof waited_for) == 0)
-        e.reason = SAGGAR_REASON_CLAIM_TIMEOUT;
-    return e;
+    if (e->key == NULL)
+        return false;
+    if (e->event == SAGGAR_EVENT_WAITED && e->reason == SAGGAR_REASON_CLAIM_TIMEOUT)
+        memcpy(waited_for, e->key, sizeof waited_for);
+    return e->event == SAGGAR_EVENT_MISS && e->reason == SAGGAR_REASON_ABSENT &&
+           memcmp(waited_for, e->key, sizeof waited_for) == 0;
 }
 
-void saggar_trail_record(const saggar_trail_event *given) {
-    if (given == NULL || (unsigned)given->event >= 16)
+void saggar_trail_record(const saggar_trail_event *event) {
+    saggar_trail_event late;
+    if (event == NULL || (unsigned)event->event >= 16)
         return;
-    saggar_trail_event e = explained(given);
-    const saggar_trail_event *event = &e;
+    if (waited_in_vain(event)) {
+        late = *event;
+        late.reason = SAGGAR_REASON_CLAIM_TIMEOUT;
+        event = &late;
+    }
     pthread_once(&once, install);
     __atomic_fetch_add(&counts[event->event], 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&trail.mutex);

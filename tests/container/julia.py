@@ -198,9 +198,6 @@ def counters_can_fail() -> None:
 
 
 def main() -> int:
-    if os.geteuid() != 0:
-        print("skipped: the container test needs root (buildah with chroot isolation)")
-        return 0
     ENGINE.start()
     make_base()
     build("first", NEEDS, {}, "App A B C")
@@ -210,10 +207,8 @@ def main() -> int:
     kill_a_build({"B": 20, "C": 300})
     build("after", NEEDS, {"B": 20, "C": 300}, "App B C")
     counters_can_fail()
-    print(f"{6 - len({f.split(':')[0] for f in FAILED})} passed, {len({f.split(':')[0] for f in FAILED})} failed")
-    if not FAILED and "--keep" not in sys.argv:
-        ENGINE.drop_storage()
-    return 1 if FAILED else 0
+    failed = len({what.split(":")[0] for what in FAILED})
+    return ENGINE.end(6 - failed, failed)
 
 
 if __name__ == "__main__":

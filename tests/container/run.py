@@ -15,7 +15,6 @@ Numba passes over a cache folder that it cannot write to (it then compiles every
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -110,9 +109,6 @@ def count(image: str, writable: str = "") -> dict[str, int]:
 
 
 def main() -> int:
-    if os.geteuid() != 0:
-        print("skipped: the container test needs root (buildah with chroot isolation)")
-        return 0
     ENGINE.start()
     make_base()
     dockerfile = shown_dockerfile("README.md")
@@ -132,10 +128,7 @@ def main() -> int:
         print(f"{name:12s}{row['stages']:8d}{row['lines']:8d}{row['seconds']:9.1f}{row['bytes'] / 1e6:8.1f}{row['compiled']:10d}"
               f"{row['uncached']:10d}{row.get('verify', '-'):>8}")
     good = result["saggar"]["compiled"] == 0 and result["saggar"]["verify"] == 0
-    print(f"{int(good)} passed, {int(not good)} failed")
-    if good and "--keep" not in sys.argv:
-        ENGINE.drop_storage()
-    return 0 if good else 1
+    return ENGINE.end(int(good), int(not good))
 
 
 if __name__ == "__main__":

@@ -39,20 +39,23 @@ def test_a_second_start_elsewhere(project, warm, name, env):
 def test_from_an_image_without_a_compiler(project, warm, name, env):
     """On a read-only disk, with nothing on PATH: no compiler, no translation, no key; and `verify` proves it."""
     origin, cold = warm(name, **env)
-    place = project.root / "elsewhere"
-    place.mkdir()
     project.copy_of(origin.store)
+    from_an_image(project, project.script(name, folder="elsewhere"), cold.out, env)
+
+
+def from_an_image(project, script, out, env):
+    """What the store has is baked, and serves a script as the only tier: it prints what it did, and nothing is compiled."""
+    place = script.parent
     image = shutil.move(project.bake("--all"), place / "x.saggar")
     shutil.rmtree(project.store)
     project.store.mkdir()
-    script = project.script(name, folder="elsewhere")
     verify = [SAGGAR, "verify", "--json", "--image", image, "--", sys.executable, "-W", "ignore", script]
     done = subprocess.run([*read_only(project.store, place), *verify],
                           env=project.environment(COMPILER_LOG=f"{project.root}/c", TRANSLATION_LOG=f"{project.root}/t", PATH="/nowhere",
                                                   PYTHONDONTWRITEBYTECODE="1", **env), capture_output=True, text=True, cwd=project.root)
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert not (project.root / "c").exists() and not (project.root / "t").exists() and project.keys() == 0
-    assert cold.out in done.stdout + done.stderr
+    assert out in done.stdout + done.stderr
 
 
 def read_only(*folders):

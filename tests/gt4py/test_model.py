@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from support import HERE, SAGGAR
-from test_gt4py import NONE, read_only
+from support import HERE
+from test_gt4py import NONE, from_an_image
 
 slow = pytest.mark.slow
 BACKENDS = {"gtfn": {"BACKEND": "gtfn"}, "dace": {"BACKEND": "dace"}, "hooks": {"BACKEND": "dace", "HOOKS": "1"}}
@@ -62,19 +62,7 @@ def test_a_model_is_compiled_once(project, cold, env):
 @every
 def test_a_model_from_an_image(project, cold, env):
     """No compiler, nothing that can be written: `verify` proves that nothing was compiled."""
-    first = cold(project, env)
-    place = project.root / "elsewhere"
-    place.mkdir()
-    image = shutil.move(project.bake("--all"), place / "x.saggar")
-    shutil.rmtree(project.store)
-    project.store.mkdir()
-    verify = [SAGGAR, "verify", "--json", "--image", image, "--", sys.executable, "-W", "ignore", model(project, folder="elsewhere")]
-    done = subprocess.run([*read_only(project.store, place), *verify],
-                          env=project.environment(COMPILER_LOG=f"{project.root}/c", TRANSLATION_LOG=f"{project.root}/t", PATH="/nowhere",
-                                                  PYTHONDONTWRITEBYTECODE="1", **env), capture_output=True, text=True, cwd=project.root)
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    assert not (project.root / "c").exists() and not (project.root / "t").exists() and project.keys() == 0
-    assert first.out in done.stdout + done.stderr
+    from_an_image(project, model(project, folder="elsewhere"), cold(project, env).out, env)
 
 
 ALL = {"diffusion", "to_vertices", "implicit", "precipitate"}

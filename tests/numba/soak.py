@@ -58,7 +58,7 @@ class Soak:
     def project(self, rng: Random, steps: int) -> None:
         """One project and its edits."""
         self.judge.seen.clear()
-        self.runner.reference.clear()
+        self.runner.known.clear()
         store, image = self.runner.store(), ""
         project = generate.project(rng)
         while not project.is_sound():

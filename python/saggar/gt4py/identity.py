@@ -17,6 +17,7 @@ from gt4py.next import fingerprinting, utils
 from .. import _saggar
 from . import functions
 
+
 def _node(node: Any) -> Any:
     items = []
     for field in datamodels.get_fields(type(node)).values():

@@ -156,7 +156,7 @@ def differences(reference: dict[str, Any], answer: dict[str, Any]) -> list[tuple
             for key in reference["results"] if answer["results"].get(key) != reference["results"][key]]
 
 
-class Reference:
+class Known:
     """
     What calls gave without a cache. Where every text that a call reaches is as it was, so is the result: it is not asked again, but for one
     run in `TRUSTED`, whose results must be the same. Calls whose result depends on what ran before (inherited options) are always asked.
@@ -165,28 +165,29 @@ class Reference:
     TRUSTED = 5
 
     def __init__(self) -> None:
-        self.known: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
         self.runs = 0
 
     def clear(self) -> None:
-        self.known.clear()
+        self.results.clear()
 
-    def told(self, project: Project) -> dict[str, Any]:
+    def told(self, texts: dict[str, str]) -> dict[str, Any]:
         """The results that are known."""
         self.runs += 1
         if self.runs % self.TRUSTED == 0:
             return {}
-        return {key: self.known[text] for key, text in self._texts(project).items() if text in self.known}
+        return {key: self.results[text] for key, text in texts.items() if text in self.results}
 
-    def learn(self, project: Project, answer: dict[str, Any]) -> list[str]:
+    def learn(self, texts: dict[str, str], answer: dict[str, Any]) -> list[str]:
         """Takes what was asked; the calls that gave something else before."""
         other = []
-        for key, text in self._texts(project).items():
-            if key in answer["results"] and self.known.setdefault(text, answer["results"][key]) != answer["results"][key]:
+        for key, text in texts.items():
+            if key in answer["results"] and self.results.setdefault(text, answer["results"][key]) != answer["results"][key]:
                 other.append(key)
         return other
 
-    def _texts(self, project: Project) -> dict[str, str]:
+    @staticmethod
+    def texts(project: Project) -> dict[str, str]:
         """What decides each call's result."""
         found = {}
         for key, (_, args) in project.entries.items():
@@ -204,7 +205,7 @@ class Runner:
         work.mkdir(parents=True, exist_ok=True)
         self.errors = (work / "stderr").open("ab")
         self.plain, self.cached = Server(False, self.errors), Server(True, self.errors)
-        self.reference = Reference()
+        self.known = Known()
         self.stores = 0
         self.made = 0
 
@@ -225,7 +226,8 @@ class Runner:
             trusting: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """(the answer without a cache, those with it). `trusting`: a result without a cache that is known is not asked again."""
         asked = job(project, write(project, self.work / "plain", cache=False))
-        everything, told = asked["entries"], self.reference.told(project) if trusting else {}
+        everything, texts = asked["entries"], self.known.texts(project) if trusting else {}
+        told = self.known.told(texts) if trusting else {}
         asked["entries"] = {key: entry for key, entry in everything.items() if key not in told}
         if asked["entries"]:
             self.plain.ask([asked])
@@ -236,7 +238,7 @@ class Runner:
             self.plain.ask([{**asked, "entries": everything}])
             plain, told = self.plain.answer()[0], {}
         if trusting and not plain.get("broken"):
-            plain["other"] = self.reference.learn(project, plain)
+            plain["other"] = self.known.learn(texts, plain)
             plain["results"].update(told)
         return plain, answers
 
