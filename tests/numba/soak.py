@@ -25,7 +25,7 @@ from soaking import edits, generate, shrink  # noqa: E402
 from soaking.model import Project  # noqa: E402
 from soaking.runner import Judge, Runner, differences  # noqa: E402
 
-EDITS_OF_ONE = 25  # then another project
+EDITS_OF_ONE = 40  # then another project
 ALLOWED = 0.02  # needless compilations among all
 
 

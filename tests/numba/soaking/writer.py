@@ -63,7 +63,9 @@ class Writer:
         if kind == "lit":
             return f"{self.name(item, rest[0])}({inner(rest[1])}, {rest[2]})"
         if kind == "rec":
-            return f"{self.name(item, rest[0])}(2, {inner(rest[1])})"
+            # No literal where two functions call each other: what Numba itself makes of those crashes at times, without any cache.
+            times = "int(x > 0) + 2" if self.project.items[rest[0]].kind == "pingpong" else "2"
+            return f"{self.name(item, rest[0])}({times}, {inner(rest[1])})"
         if kind == "hof":
             return f"{self.name(item, rest[0])}({self.name(item, rest[1])}, {inner(rest[2])})"
         if kind == "tab":
