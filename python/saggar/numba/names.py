@@ -1,7 +1,8 @@
 """Content-derived symbol names.
 
 Numba numbers the functions that it compiles, so two processes give the same symbol to different functions. Here the
-number is replaced by a text made from the function's content: equal name then means equal code. A function whose
+number is replaced by a text made from what the function is compiled from, so that equal name means equal code: its
+content, and of whoever compiles it the options, declared types and pipeline that Numba does not mangle. A function whose
 content has no encoding gets a random name, is counted, and whatever contains it is not stored.
 
 Names: `c` and 26 letters or digits of a digest, or `r` and 26 random ones; Numba puts them into every symbol as the
@@ -15,7 +16,7 @@ import re
 from typing import Any
 
 from .. import _saggar, process
-from . import frames, identity, kinds, objectmode, recipe, values
+from . import frames, identity, kinds, recipe, values
 
 GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
 _TAG = re.compile(rb"B28v([cr][a-z2-7]{26})")
@@ -52,17 +53,30 @@ def for_function(identity_object: Any) -> str:
         if qualname.startswith(prefix):
             return derived(prefix, b"", group)
     try:
-        running = frames.running()
-        owner = running[-1].owner if running else None
-        if objectmode.is_forced(getattr(owner, "targetoptions", {})) and owner.py_func is func:
-            identity.content(owner)  # it may have none
-        content = identity.content(func)
-        return of_content(_saggar.sha256(b"function" + recipe.environment()[1] + content.digest))
+        return of_content(_saggar.sha256(b"function" + recipe.environment()[1] + _compiled_from(func)))
     except _saggar.Uncacheable as error:
         return random(str(error), group)
     except Exception as error:
         process.fault(f"naming: {type(error).__name__}: {error}", group)
         return random(str(error), group)
+
+
+def _compiled_from(func: Any) -> bytes:
+    """
+    What decides a function's code, beside its arguments' types and the options in force, which Numba mangles. One Python function
+    may be compiled by several owners: with other types of variables, another declared result, another pipeline.
+    """
+    from numba.core import sigutils
+
+    frame = frames.running()[-1] if frames.running() else None
+    if frame is None or func is not getattr(frame.owner, "py_func", getattr(frame.owner, "_pyfunc", None)):
+        return identity.content(func).digest
+    returned = sigutils.normalize_signature(frame.sig)[1]
+    return _encoder().encode((identity.content(frame.owner).digest, returned))
+
+
+def _encoder() -> values.Encoder:
+    return values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest))
 
 
 def derived(what: str, base: bytes, group: str) -> str:
@@ -96,8 +110,7 @@ def _frame_digest(frame: frames.Frame) -> bytes:
     content = identity.content(frame.owner)
     args, return_type = sigutils.normalize_signature(frame.sig)
     top = targetconfig.ConfigStack.top_or_none()
-    encoder = values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest))
-    return _saggar.sha256(encoder.encode((
+    return _saggar.sha256(_encoder().encode((
         content.digest, recipe.signature_value(args, return_type),
         None if top is None else recipe.flags_value(top))))
 
@@ -145,8 +158,7 @@ def for_type(t: Any) -> str | None:
     stable = True
     if not kinds.is_plain(t):
         try:
-            encoder = values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest))
-            text = f"{type(t).__name__}.{_text(_saggar.sha256(encoder.encode(t)))}"
+            text = f"{type(t).__name__}.{_text(_saggar.sha256(_encoder().encode(t)))}"
         except Exception:
             text = None
         stable = not _holds_function(t)

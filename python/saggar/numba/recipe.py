@@ -14,7 +14,7 @@ from numba.core import config, targetconfig, types
 from .. import _saggar
 from . import identity, kinds, overrides, values
 
-SCHEMA = 1
+SCHEMA = 2
 
 # Configuration that changes the code, beside what the effective flags hold already.
 _CONFIG = (

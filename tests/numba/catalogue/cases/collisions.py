@@ -223,3 +223,69 @@ collide("parallel_loops", "parallel functions of a factory", "numba#10486", """
             return s
         return f
     """, "lib.make(1)(10)", "lib.make(2)(10)", "(lib.make(1)(10), lib.make(2)(10))")
+DECLARED = """
+    from numba import int8
+    def half(x):
+        s = 0
+        for i in range(x):
+            if i % 7 == 3: s += i * x
+        return (s + x) / 2
+    def wide(x):
+        y, s = x + 100, 0
+        for i in range(x):
+            if i % 7 == y % 7: s += i * y
+            elif i % 11 == 3: s -= y
+        return s + y * 1000
+    tofloat, toint = njit("float64(int64)", cache=True)(half), njit("int64(int64)", cache=True)(half)
+    a, b = njit(cache=True)(wide), njit(cache=True, locals={"y": int8})(wide)
+    @njit(cache=True)
+    def float_only(x): return tofloat(x) + 1
+    @njit(cache=True)
+    def int_only(x): return toint(x) + 1
+    @njit(cache=True)
+    def a_only(x): return a(x) + 1
+    @njit(cache=True)
+    def b_only(x): return b(x) + 1
+    @njit(cache=True)
+    def both(x): return tofloat(x) + toint(x)
+    """
+collide("declared_results", "one function under two declared results", "numba#10486", DECLARED, "lib.float_only(15)", "lib.int_only(15)",
+        "(lib.float_only(15), lib.int_only(15), lib.both(15))", needed=names("both"))
+collide("declared_variables", "one function, a variable declared as another type", "numba#10486", DECLARED, "lib.a_only(100)", "lib.b_only(100)",
+        "(lib.a_only(100), lib.b_only(100))")
+collide("pipelines", "one function under two compiler pipelines", "numba#10486", """
+    from numba.core import ir
+    from numba.core.compiler import CompilerBase, DefaultPassBuilder
+    from numba.core.compiler_machinery import FunctionPass, register_pass
+    from numba.core.untyped_passes import IRProcessing
+    @register_pass(mutates_CFG=False, analysis_only=False)
+    class Twist(FunctionPass):
+        _name = "twist"
+        def __init__(self): super().__init__()
+        def run_pass(self, state):
+            found = [a for block in state.func_ir.blocks.values() for a in block.find_insts(ir.Assign) if isinstance(a.value, ir.Const)]
+            for a in found:
+                if a.value.value == 7: a.value = ir.Const(70, a.value.loc)
+            return True
+    class Twisted(CompilerBase):
+        def define_pipelines(self):
+            made = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            made.add_pass_after(Twist, IRProcessing)
+            made.finalize()
+            return [made]
+    def f(x):
+        s = 0
+        for i in range(x):
+            if i % 3 == 1: s += i * x
+        return s + 7
+    plain, twisted = njit(f, cache=True), njit(pipeline_class=Twisted, cache=True)(f)
+    @njit(cache=True)
+    def plain_only(x): return plain(x) * 2
+    @njit(cache=True)
+    def twisted_only(x): return twisted(x) * 2
+    """, "lib.plain_only(10)", "lib.twisted_only(10)", "(lib.plain_only(10), lib.twisted_only(10))")
+collide("cfuncs", "one function under two signatures of @cfunc", "numba#10486", """
+    from numba import cfunc
+    def half(x): return x / 2
+    tofloat, toint = cfunc("float64(int64)", cache=True)(half), cfunc("int64(int64)", cache=True)(half)
+    """, "lib.tofloat.ctypes(3)", "lib.toint.ctypes(3)", "(lib.tofloat.ctypes(3), lib.toint.ctypes(3), lib.tofloat.ctypes(5))")
