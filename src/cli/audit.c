@@ -1,6 +1,10 @@
 /*
  * saggar audit: what could go wrong where an image is used. Two entries with different code under one symbol
  * name, for processors that may load both; entries that this host cannot run, and why.
+ *
+ * A compiler that links a function into others optimises it there again, so that equal functions may differ
+ * in their machine code. Where an entry says what each of its functions was generated from (its part
+ * "bodies", docs/FORMAT.md section 4.1), that is compared; else the machine code.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +37,7 @@ static const struct cli_exit exits[] = {
 struct definition {
     char *symbol;
     uint8_t sha256[32];
+    bool is_body; /* else it is the machine code's */
     size_t entry;
 };
 
@@ -49,13 +54,33 @@ struct audit {
     saggar_features host;
     struct sg_json json;
     const char *tier;
+    const char *bodies; /* of the entry at hand: lines of a digest, a space and a symbol; not owned */
+    size_t bodies_size;
 };
+
+/* The digest of what a symbol of the entry at hand was generated from. False if the entry does not say. */
+static bool body_of(const struct audit *a, const char *symbol, uint8_t sha256[32]) {
+    enum { DIGITS = 64 };
+    size_t length = strlen(symbol);
+    for (const char *line = a->bodies, *end = line + a->bodies_size; line < end;) {
+        const char *next = memchr(line, '\n', (size_t)(end - line));
+        if (next == NULL)
+            return false;
+        if ((size_t)(next - line) == DIGITS + 1 + length && line[DIGITS] == ' ' &&
+            memcmp(line + DIGITS + 1, symbol, length) == 0)
+            return sg_unhex(sha256, 32, line, DIGITS);
+        line = next + 1;
+    }
+    return false;
+}
 
 static int on_definition(void *context, const char *name, const uint8_t sha256[32]) {
     struct audit *a = context;
     struct definition *d = out_grow(&a->definitions, &a->n_definitions, sizeof *d);
     d->symbol = out_strdup(name);
-    memcpy(d->sha256, sha256, sizeof d->sha256);
+    d->is_body = body_of(a, name, d->sha256);
+    if (!d->is_body)
+        memcpy(d->sha256, sha256, sizeof d->sha256);
     d->entry = a->n_entries - 1;
     return 0;
 }
@@ -93,12 +118,31 @@ static void requirements(struct audit *a, const struct audited *e, const struct 
     }
 }
 
+/* What the object of an entry defines. */
+static int read_object(struct audit *a, const struct sg_entry_view *view, const struct sg_section *object) {
+    struct sg_section section;
+    const uint8_t *data, *bodies = NULL;
+    uint8_t *owned, *owned_bodies = NULL;
+    size_t size;
+    int err = sg_entry_bytes(view, object, SG_FULL, &data, &size, &owned);
+    if (err != SAGGAR_OK)
+        return err;
+    a->bodies_size = 0;
+    if (sg_entry_find(view, SG_SECTION_PART, "bodies", &section) == SAGGAR_OK)
+        err = sg_entry_bytes(view, &section, SG_FULL, &bodies, &a->bodies_size, &owned_bodies);
+    a->bodies = (const char *)bodies;
+    if (err == SAGGAR_OK && size >= 4 &&
+        memcmp(data, "\177ELF", 4) == 0) /* else nothing that a linker would read */
+        err = sg_definitions_each(data, size, on_definition, a);
+    a->bodies_size = 0;
+    free(owned_bodies);
+    free(owned);
+    return err == SAGGAR_EUNSUPPORTED ? SAGGAR_OK : err;
+}
+
 static int read_entry(struct audit *a, const struct sg_entry_view *view) {
     struct sg_section section;
     struct sg_requirements r;
-    const uint8_t *data;
-    uint8_t *owned;
-    size_t size;
     char digits[OUT_SHORT], *group = NULL;
     struct audited *e = out_grow(&a->entries, &a->n_entries, sizeof *e);
     sg_entry_group_text(view, &group);
@@ -113,13 +157,7 @@ static int read_entry(struct audit *a, const struct sg_entry_view *view) {
     sg_requirements_free(&r);
     if (sg_entry_find(view, SG_SECTION_PART, "object", &section) != SAGGAR_OK)
         return SAGGAR_OK;
-    err = sg_entry_bytes(view, &section, SG_FULL, &data, &size, &owned);
-    if (err != SAGGAR_OK)
-        return err;
-    if (size >= 4 && memcmp(data, "\177ELF", 4) == 0) /* else nothing that a linker would read */
-        err = sg_definitions_each(data, size, on_definition, a);
-    free(owned);
-    return err == SAGGAR_EUNSUPPORTED ? SAGGAR_OK : err;
+    return read_object(a, view, &section);
 }
 
 static int on_entry(void *context, int error, const struct sg_entry_view *view, const uint8_t *annex,
@@ -150,6 +188,8 @@ static int compare_definitions(const void *a, const void *b) {
     int order = strcmp(x->symbol, y->symbol);
     if (order == 0)
         order = compare_needs(&sorting[x->entry], &sorting[y->entry]);
+    if (order == 0)
+        order = (int)x->is_body - (int)y->is_body;
     if (order == 0)
         order = memcmp(x->sha256, y->sha256, sizeof x->sha256);
     return order != 0 ? order : (x->entry > y->entry) - (x->entry < y->entry);
@@ -183,7 +223,7 @@ static void collisions(struct audit *a) {
         qsort(a->definitions, a->n_definitions, sizeof *a->definitions, compare_definitions);
     for (size_t i = 1; i < a->n_definitions; i++) {
         const struct definition *one = &a->definitions[i - 1], *other = &a->definitions[i];
-        if (strcmp(one->symbol, other->symbol) == 0 &&
+        if (strcmp(one->symbol, other->symbol) == 0 && one->is_body == other->is_body &&
             compare_needs(&a->entries[one->entry], &a->entries[other->entry]) == 0 &&
             memcmp(one->sha256, other->sha256, sizeof one->sha256) != 0)
             collision(a, one, other);
@@ -259,8 +299,9 @@ const struct cli_command cli_audit = {
     .usage = "[OPTIONS] [IMAGE|STORE]...",
     .summary = "find symbols with two bodies, and entries this host cannot run",
     .about = "Reads the machine code of every entry. A process that loads two entries binds a symbol name "
-             "once, so two different "
-             "bodies under one name would give wrong results: each such pair is listed. They are compared "
+             "once, so two different bodies under one name would give wrong results: each such pair is "
+             "listed. What they were generated "
+             "from is compared where the entries say it, else their machine code, and only "
              "among entries for the same "
              "processor features, since code for another processor differs by nature.\n\n"
              "An entry that needs another architecture, or features that this processor lacks, is listed "

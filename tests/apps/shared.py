@@ -71,6 +71,7 @@ class Seen:
     faults: int = -1
     not_stored: list[str] = field(default_factory=list)  # "reason (detail): functions"
     missed: list[tuple[str, str]] = field(default_factory=list)  # "module.function", "reason (detail)"
+    other_types: list[tuple[str, str]] = field(default_factory=list)  # those of them that there was an entry of for other argument types
     keys: list[str] = field(default_factory=list)  # of what was missed, as often as it was
 
 
@@ -92,7 +93,12 @@ def counted(command: list[object], env: Path, values: dict[str, str], name: str)
     except ValueError:
         rows = []
     seen.keys = [row["key"] for row in rows if row["event"] == "miss" for _ in range(row["times"])]
-    seen.missed = [(function_of(row["function"]), f"{row['reason']} ({row['detail']})") for row in rows if row["event"] == "miss"]
+    for row in rows:
+        if row["event"] == "miss":
+            seen.missed.append((function_of(row["function"]), f"{row['reason']} ({row['detail']})"))
+            differs = (row.get("nearest") or {}).get("differs", [])
+            if differs and all(each["path"].startswith("signature.args") for each in differs):
+                seen.other_types.append(seen.missed[-1])
     return seen
 
 

@@ -6,7 +6,7 @@
  * A script is lines of a verb and name=value fields, separated by tabs; `\xNN` in a value is a byte. The
  * recipe, and so the key, is made of module, name, source, reads (a:1,b:2) and sig.
  *
- *     entry  store= module= name= source= reads= sig= cpu= features= size= variant= seconds= dep= object=FILE
+ *     entry  store= module= name= source= reads= sig= cpu= features= size= variant= seconds= dep= object=FILE bodies=
  *     many   store= count= module=    entries f0, f1, ...
  *     event  type= flags= reason= value= group= detail= nokey=1 norecipe=1 (and what makes the key)
  *     close                           ends the trail in good order
@@ -185,6 +185,8 @@ static void publish(saggar_cache *cache, const char *name) {
     NEED(saggar_draft_require_library(d, "GLIBC", "2.34"));
     depend(d);
     NEED(saggar_draft_part(d, "object", part, n));
+    if (get("bodies", NULL) != NULL)
+        NEED(saggar_draft_part(d, "bodies", get("bodies", NULL), strlen(get("bodies", NULL))));
     NEED(saggar_draft_part(d, "meta", "m", 1));
     NEED(saggar_draft_seconds(d, strtod(get("seconds", "0.5"), NULL)));
     NEED(saggar_cache_publish(cache, d, NULL));

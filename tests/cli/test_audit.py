@@ -40,6 +40,18 @@ def test_two_bodies(saggar):
     assert found["entries"] == 2
 
 
+def test_bodies(saggar):
+    """Where entries say what a function was generated from, that decides, not how it was optimised."""
+    other = SHARED.replace("* 3", "* 5")
+    for name, one, two, expected in (("equal", "a" * 64, "a" * 64, 0), ("unequal", "a" * 64, "b" * 64, 1), ("unsaid", "", "", 1)):
+        store = saggar.home / name
+        for function, body, source in (("f", one, SHARED), ("g", two, other)):
+            said = f"{'0' * 64} share\\x0a{body} shared\\x0a" if body else "damaged"
+            saggar.make(entry(function, compiled(saggar.home, function, "", source), store=store, bodies=said))
+        found = saggar("audit", "--json", "--store", store, status=1 if expected else 0).json["collisions"]
+        assert [each["symbol"] for each in found] == ["shared"] * expected, name
+
+
 def test_other_references(saggar):
     """Equal bytes that call another function, or read another constant, are other code."""
     for change in (("other(x)", "another(x)"), ("other(x)", "(long)(7.5 * x)"), ):

@@ -43,7 +43,8 @@ class FunctionCache(_Cache):
         self._fresh |= self._served
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        if not self._enabled:
+        running = self._frame()
+        if not self._enabled or running is not None and running.doubted:
             return None
         result = None
         try:

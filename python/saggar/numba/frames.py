@@ -16,7 +16,8 @@ OWN_FRAMES = 8  # of each compilation inside another one: compile, resolve_funct
 class Frame:
     """One running `compile` of a dispatcher: what it is for, its claim, and what was named inside it."""
 
-    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "started", "subjects", "waited_out")
+    __slots__ = ("owner", "sig", "claim", "pending", "ordinals", "base", "started", "subjects", "waited_out", "repeats",
+                 "doubted")
 
     def __init__(self, owner: Any, sig: Any) -> None:
         self.owner = owner
@@ -28,6 +29,8 @@ class Frame:
         self.started = 0
         self.subjects: set[str] = set()  # see dependencies
         self.waited_out = False  # for another process's work, inside it
+        self.repeats = False  # it is compiled again if its name turns out to have another body, see bodies
+        self.doubted = False  # it has
 
     def ordinal(self, what: str) -> int:
         """0, 1, 2 ... for each kind of thing named inside this compilation."""

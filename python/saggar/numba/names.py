@@ -16,13 +16,11 @@ import re
 from typing import Any
 
 from .. import _saggar, process
-from . import frames, identity, kinds, recipe, values
+from . import bodies, frames, identity, kinds, recipe, values
 
 GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
-_TAG = re.compile(rb"B28v([cr][a-z2-7]{26})")
+_TAG = re.compile(bodies.TAG.pattern.encode())
 _COUNTED = re.compile(rb"_ZN[0-9A-Za-z_]*?[A-Za-z_]B(\d{1,2})v(\d{1,9})(?![0-9])")
-
-known: dict[str, bytes] = {}  # name -> full digest, of what was named or loaded in this process
 
 
 def _text(raw: bytes) -> str:
@@ -30,11 +28,9 @@ def _text(raw: bytes) -> str:
 
 
 def of_content(digest: bytes) -> str:
-    """The name for a content digest, registered for this process; a random one if another digest has it."""
+    """The name for a content digest."""
     name = "c" + _text(digest)
-    if not _saggar.register_symbol(name, digest):
-        return random("another function has its name")
-    known[name] = digest
+    bodies.named(name)
     return name
 
 
@@ -69,6 +65,8 @@ def _compiled_from(func: Any) -> bytes:
     from numba.core import sigutils
 
     frame = frames.running()[-1] if frames.running() else None
+    if frame is not None and frame.doubted:
+        raise _saggar.Uncacheable("another function has its name")
     if frame is None or func is not getattr(frame.owner, "py_func", getattr(frame.owner, "_pyfunc", None)):
         return identity.content(func).digest
     returned = sigutils.normalize_signature(frame.sig)[1]
@@ -85,6 +83,8 @@ def derived(what: str, base: bytes, group: str) -> str:
     if not running:
         return random(f"{what} outside of a compilation", group)
     frame = running[-1]
+    if frame.doubted:
+        return random("another function has its name", group)
     outer = frame_digest(frame)
     if outer is None:
         return random(f"{what} inside a function without a key", group)
@@ -115,35 +115,24 @@ def _frame_digest(frame: frames.Frame) -> bytes:
         None if top is None else recipe.flags_value(top))))
 
 
-def inside(*blobs: bytes) -> tuple[dict[str, bytes], str]:
-    """The named functions inside machine code or bitcode: name -> digest; and why it must not be stored, or ""."""
+def inside(*blobs: bytes) -> tuple[list[str], str]:
+    """The names inside machine code or bitcode, ascending; and why it must not be stored, or ""."""
     found: set[bytes] = set()
     for blob in blobs:
         for match in _TAG.finditer(blob):
             found.add(match.group(1))
         counted = _COUNTED.search(blob)
         if counted is not None and len(counted.group(2)) + 1 == int(counted.group(1)):
-            return {}, "it contains a function that was compiled before Saggar was there"
-    result: dict[str, bytes] = {}
-    for raw in sorted(found):
-        name = raw.decode("ascii")
-        digest = known.get(name)
+            return [], "it contains a function that was compiled before Saggar was there"
+    result = [raw.decode("ascii") for raw in sorted(found)]
+    for name in result:
         if name[0] == "r":
-            return {}, "it contains a function with a random name"
-        if digest is None:
-            return {}, "it contains a function of unknown content"
-        result[name] = digest
+            return [], "it contains a function with a random name"
+        if not bodies.is_named(name):
+            return [], "it contains a function of unknown content"
+        if bodies.is_doubtful(name):
+            return [], "it contains a function whose name has two bodies"
     return result, ""
-
-
-def admit(names: dict[str, bytes]) -> str | None:
-    """Registers the functions inside an entry; the name that another body has already, or None."""
-    for name, digest in names.items():
-        if known.get(name) != digest:
-            if not _saggar.register_symbol(name, digest):
-                return name
-            known[name] = digest
-    return None
 
 
 _type_texts = kinds.ByType()

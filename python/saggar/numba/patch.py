@@ -15,7 +15,7 @@ def apply() -> None:
     if _done:
         return
     points.check()
-    from numba.core import (base, bytecode, callconv, ccallback, codegen, dispatcher, environment, itanium_mangler, pythonapi,
+    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, itanium_mangler, pythonapi,
                             types)
     from numba.core.typing import context
     from numba.np.ufunc import ufuncbuilder, wrappers
@@ -29,6 +29,7 @@ def apply() -> None:
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
     _constants(base)
+    _generated(cgutils)
     dependencies.apply(context, base, codegen)
     pickles.apply(base, pythonapi)
 
@@ -41,7 +42,7 @@ def _dispatchers(dispatcher: Any) -> None:
 
     cls = dispatcher.Dispatcher
     original_enable, original_compile = cls.enable_caching, cls.compile
-    from . import dependencies, environments, frames, inherit, linked
+    from . import bodies, dependencies, environments, frames, inherit, linked
 
     thread = frames._stack
     Frame, Room, wants = frames.Frame, frames.Room, frames.wants
@@ -62,9 +63,14 @@ def _dispatchers(dispatcher: Any) -> None:
         # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
         if running:
             dependencies.reached(self)
-        with global_compiler_lock, Frame(self, sig), Room():
+        with global_compiler_lock, Frame(self, sig) as frame, Room():
             inherit.select(self, tuple(normalize_signature(sig)[0]))
-            result = original_compile(self, sig)
+            frame.repeats = True
+            try:
+                result = original_compile(self, sig)
+            except bodies.Second:
+                frame.doubted = True
+                result = original_compile(self, sig)
             if running and (there := self.overloads.get(tuple(normalize_signature(sig)[0]))) is not None:
                 dependencies.linked(there.library)
         if not running and self.__dict__.get("_saggar_linked"):
@@ -290,6 +296,20 @@ def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:
     cls.from_function = classmethod(functools.wraps(original_from)(from_function))
     cls.derive = functools.wraps(original_derive)(derive)
     itanium_mangler.mangle_type_or_value = functools.wraps(original_mangle)(mangle_type_or_value)
+
+
+def _generated(cgutils: Any) -> None:
+    """What goes from Numba to LLVM is looked at on its way."""
+    original = cgutils.normalize_ir_text
+    from . import bodies
+
+    @functools.wraps(original)
+    def normalize_ir_text(text: str) -> str:
+        if "define " in text:
+            bodies.generated(text)
+        return original(text)
+
+    cgutils.normalize_ir_text = normalize_ir_text
 
 
 def _constants(base: Any) -> None:

@@ -1,6 +1,6 @@
 """A compile result as the parts of an entry, and back.
 
-Parts: `object` (the ELF object), `bitcode` (for inlining into callers that are compiled later), `meta` (one canonical
+Parts: `object` (the ELF object), `bitcode` (for inlining into callers that are compiled later), `bodies` (see bodies), `meta` (one canonical
 value). Annotations and anything else with a path in it are left out.
 """
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
 from numba.core.utils import _dynamic_module
 
 from .. import _saggar
-from . import codec, dependencies, environments, names, recipe
+from . import bodies, codec, dependencies, environments, names, recipe
 
 # Instructions that only the source asks for; LLVM itself puts in nothing but the atomic ones.
 _TARGET = re.compile(rb"llvm\.(x86|aarch64)\.(?!atomic\.)")
@@ -85,9 +85,9 @@ class Resolver:
 resolver = Resolver()
 
 
-def undefined(obj: bytes) -> list[str]:
-    """The symbols that an object needs from outside. Raises Uncacheable if one is not to be had by name."""
-    needed = sorted(name for name, defined, common in _saggar.object_symbols(obj) if not defined and not common)
+def undefined(symbols: list[tuple[str, bool, bool]]) -> list[str]:
+    """The symbols of an object that it needs from outside. Raises Uncacheable if one is not to be had by name."""
+    needed = sorted(name for name, is_defined, is_common in symbols if not is_defined and not is_common)
     for name in needed:
         if not symbol(name):
             what = "functions that call each other" if name.startswith(".numba.unresolved$") else f"symbol {name}"
@@ -95,8 +95,8 @@ def undefined(obj: bytes) -> list[str]:
     return needed
 
 
-def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], dict[str, bytes]]:
-    """(parts, undefined symbols, named functions inside) of a finished library. Raises Uncacheable."""
+def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], list[str]]:
+    """(parts, undefined symbols, names inside) of a finished library. Raises Uncacheable."""
     if library.has_dynamic_globals:
         raise _saggar.Uncacheable("it uses dynamic globals (such as ctypes pointers and large global arrays)")
     _, kind, (obj, bitcode) = library.serialize_using_object_code()
@@ -108,7 +108,9 @@ def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], dict[str, 
     inside, why = names.inside(obj, bitcode)
     if why:
         raise _saggar.Uncacheable(why)
-    return {"object": obj, "bitcode": bitcode}, undefined(obj), inside
+    symbols = _saggar.object_symbols(obj)
+    parts = {"object": obj, "bitcode": bitcode, bodies.PART: bodies.defined(name for name, is_defined, _ in symbols if is_defined)}
+    return parts, undefined(symbols), inside
 
 
 def build(request: recipe.Request, cres: CompileResult) -> tuple[dict[str, bytes], list[str]]:
@@ -128,7 +130,7 @@ def build(request: recipe.Request, cres: CompileResult) -> tuple[dict[str, bytes
         "args": None if tuple(signature.args) == request.args else packer.pack(tuple(signature.args)),
         "environments": _environments(cres),
         "reload": _reload(cres, needed),
-        "names": _saggar.Map(inside),
+        "names": tuple(inside),
     }
     parts["meta"] = _saggar.encode(meta)
     _no_paths(request, parts)
@@ -193,9 +195,11 @@ def _no_paths(request: recipe.Request, parts: dict[str, bytes]) -> None:
 def admit(entry: Any) -> Any:
     """The meta of an entry whose functions may live in this process. Raises Refused."""
     meta = _saggar.decode(bytes(entry.part("meta")))
-    taken = names.admit(meta["names"].items if isinstance(meta["names"], _saggar.Map) else meta["names"])
+    taken = bodies.admit(bytes(entry.part(bodies.PART)))
     if taken is not None:
         raise Refused("symbol-conflict", taken)
+    for name in meta["names"]:
+        bodies.named(name)
     return meta
 
 

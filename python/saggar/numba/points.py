@@ -27,7 +27,7 @@ def _expect(holder: Any, name: str, *parameters: str) -> Any:
 
 def check() -> None:
     """Raises Unknown if a place is not as expected. Changes nothing."""
-    from numba.core import (base, bytecode, callconv, ccallback, codegen, compiler, dispatcher, environment, itanium_mangler,
+    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, compiler, dispatcher, environment, itanium_mangler,
                             pythonapi, rewrites)
     from numba.core.typing import context, templates
     from numba.np.ufunc import ufuncbuilder, wrappers
@@ -69,6 +69,7 @@ def check() -> None:
     _expect(base.BaseContext, "get_constant_generic", "self", "builder", "ty", "val")
     _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
+    _expect(cgutils, "normalize_ir_text", "text")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
     _expect(rewrites.rewrite_registry, "rewrites")
     for name in ("_boxers", "_unboxers", "_reflectors"):

@@ -116,7 +116,7 @@ def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
                    value=process.now() - started, group=kernel.text(), detail=request.text())
     try:
         parts, symbols, inside = payload.library_parts(library)
-        parts["meta"] = _saggar.encode({"kind": "library", "library": library.name, "names": _saggar.Map(inside)})
+        parts["meta"] = _saggar.encode({"kind": "library", "library": library.name, "names": tuple(inside)})
         payload._no_paths(kernel, parts)
         depends = dependencies.records(kernel.subjects)
     except _saggar.Uncacheable as error:
