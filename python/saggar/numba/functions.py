@@ -6,6 +6,7 @@ known by its name alone, if that name leads to it.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 from types import FunctionType
@@ -147,8 +148,9 @@ def describe(obj: Any) -> Function | None:
                                                  ("identity", obj.identity)])
     if isinstance(obj, gufunc.GUFunc):
         builder = obj.gufunc_builder
-        return Function("gufunc", builder.py_func, [*options(builder.targetoptions, {}),
-                                                    ("layout", builder.signature)])
+        loops = tuple((sig.return_type, *sig.args) for sig in builder._sigs) if obj._frozen or not obj.is_dynamic else None
+        return Function("gufunc", builder.py_func, [*options(builder.targetoptions, {}), ("layout", builder.signature),
+                                                    ("loops", loops)])
     if isinstance(obj, extending._Intrinsic):
         return Function("intrinsic", obj._defn, [("prefer literal", bool(getattr(obj, "_prefer_literal", False)))])
     if isinstance(obj, CFunc):
@@ -160,6 +162,16 @@ def describe(obj: Any) -> Function | None:
         python = obj.kernel_ir.func_id.func
         return Function("stencil", python, [("mode", str(obj.mode)), *options(obj.options, {})])
     return None
+
+
+SIGNATURE = ("__wrapped__", "__signature__")
+
+
+def signature(python: FunctionType) -> tuple[tuple[str, int, object], ...] | None:
+    """The parameters as Numba sees them, where another function's stand for its own (functools.wraps); None elsewhere."""
+    if vars(python).keys().isdisjoint(SIGNATURE):
+        return None
+    return tuple((one.name, int(one.kind), one.default) for one in inspect.signature(python).parameters.values())
 
 
 def _signatures(obj: dispatcher.Dispatcher) -> list[tuple[str, object]]:

@@ -286,8 +286,11 @@ def _build(obj: Any, interpreted: bool, installed: bool) -> Node:
     reading = _Reading(node)
     for name, value in function.options:
         reading.take(name, value)
-    if hasattr(obj, "_can_compile"):
-        node.guards.append((weakref_to(obj), "_can_compile", obj._can_compile, 0))
+    for name in ("_can_compile", "_frozen"):
+        if hasattr(obj, name):
+            node.guards.append((weakref_to(obj), name, getattr(obj, name), 0))
+    if function.kind == "gufunc":
+        node.mutable = True  # loops may be added to it
     python, digest = function.python, None
     if python is not None:
         found = code.facts(python.__code__)
@@ -317,6 +320,11 @@ def _read_python(node: Node, obj: Any, python: FunctionType, found: code.Facts, 
     take("default values", python.__defaults__)
     if python.__kwdefaults__:
         take("default values of keywords", dict(python.__kwdefaults__))
+    for what in functions.SIGNATURE:
+        _guard(node, vars(python), what, vars(python).get(what, _MISSING))
+    if (parameters := functions.signature(python)) is not None:
+        node.mutable = True  # another function's default values may change
+        take("parameters", parameters)
     _read_names(node, python, found, take)
     if node.function.kind == "stencil":
         _check_frozen(node, obj, python)

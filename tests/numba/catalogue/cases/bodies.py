@@ -109,6 +109,34 @@ case("gufunc_as_callee", KIND, "a gufunc that a function calls", "numba#6199", {
     def g(a, out):
         for i in range(len(a)): out[i] = a[i] + 1
     """}, "lib.f(np.arange(3.0))", edit("other.py", "] + 1", "] + 2"), needed="f g loop")
+case("gufunc_loops", KIND, "the types that a gufunc's loops are made for", "", {"lib.py": """
+    from .other import g
+    @njit(cache=True)
+    def f(a):
+        out = np.zeros(a.size)
+        g(a, out)
+        return out
+    """, "other.py": """
+    from numba import guvectorize
+    @guvectorize(["void(float32, float64[:])"], "()->()", cache=True)
+    def g(a, out): out[0] = np.float32(1) / a
+    """}, "lib.f(np.array([3, 5], np.float32))", edit("other.py", '(float32,', '(float64,'), needed="f g loop")
+case("default_by_wraps", KIND, "a default value of the function that a callee is a functools.wraps of", "", {
+    "lib.py": "from .other import g\n@njit(cache=True)\ndef f(x): return g(x)", "other.py": """
+    import functools
+    def outer(x, k=3): pass
+    @njit(cache=True)
+    @functools.wraps(outer)
+    def g(x, k): return x * k
+    """}, "lib.f(10)", edit("other.py", "k=3", "k=4"), needed="f outer")
+case("default_by_signature", KIND, "a default value in a callee's __signature__", "", {
+    "lib.py": "from .other import g\n@njit(cache=True)\ndef f(x): return g(x)", "other.py": """
+    import inspect
+    def g(x, k): return x * k
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    g.__signature__ = inspect.Signature([inspect.Parameter("x", kind), inspect.Parameter("k", kind, default=3)])
+    g = njit(cache=True)(g)
+    """}, "lib.f(10)", edit("other.py", "default=3", "default=4"), needed="f g")
 case("callee_by_cfunc", KIND, "the function that a @cfunc calls", "numba#1833", {"lib.py": """
     from numba import cfunc
     from .other import callee
