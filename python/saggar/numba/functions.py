@@ -99,14 +99,14 @@ _overloaded: set[int] = set()  # ids of functions that the registry keeps alive
 _overloads_read = 0
 
 
-def is_overloaded(function: FunctionType) -> bool:
+def is_overloaded(function: object) -> bool:
     """True if Numba compiles something else in the function's place, so that its own body decides nothing."""
     global _overloads_read
     registered = templates.builtin_registry.globals
     if len(registered) > _overloads_read:
         fresh = registered[_overloads_read:]
         _overloads_read += len(fresh)
-        _overloaded.update(id(value) for value, _ in fresh if isinstance(value, FunctionType))
+        _overloaded.update(id(value) for value, _ in fresh)
     return id(function) in _overloaded
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numba.core import extending, ir, types
 
 from .. import _saggar, code
-from . import foreign, functions, kinds, memos, nodes, objectmode, texts, values
+from . import asks, foreign, functions, kinds, memos, nodes, objectmode, texts, values
 from .nodes import MISSING as _MISSING, Look, Node, attribute as _attribute, guard as _guard
 
 LARGEST = 2000  # functions and objects behind one that Python runs while Numba compiles; more are known by their package's version
@@ -329,6 +329,8 @@ def _read_python(node: Node, obj: Any, python: FunctionType, found: code.Facts, 
     if node.function.kind == "stencil":
         _check_frozen(node, obj, python)
     if node.interpreted:
+        if (asked := asks.found(python, node.function.kind)) is not None:
+            raise _saggar.Uncacheable(f"{node.label} asks for {asked}, which differs from process to process")
         _read_imports(node, python, found, take)
         _read_dynamic(node, python, found, take)
         for name, value in sorted(vars(python).items()):

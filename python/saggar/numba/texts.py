@@ -32,6 +32,8 @@ _SKIPPED = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "RESUME", "COPY_FREE_VARS
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
 _VARIABLE = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_FROM_DICT_OR_DEREF"}
 _LOCAL = {"LOAD_FAST", "LOAD_FAST_CHECK"}
+_FUSED = {"LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"), "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+          "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST")}  # of Python 3.13
 _CALLS = {"CALL", "CALL_FUNCTION", "CALL_METHOD"}
 _FARTHEST = 40  # instructions between a text and the call that it is an argument of
 
@@ -39,7 +41,7 @@ _FARTHEST = 40  # instructions between a text and the call that it is an argumen
 class Use(NamedTuple):
     """
     A variable that is loaded, the attributes that are read from it, and what it is asked for then: ("text", the text),
-    ("variable", its name), or None. `imported`: the module or ("from", name) that the local variable stands for.
+    ("variable", its name), or None. `imported`: the module that the local variable stands for, or what of the module `source`.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Use(NamedTuple):
     imported: str | None
     attributes: tuple[str, ...]
     text: tuple[str, str] | None
+    source: str = ""
 
     def text_after(self, number: int) -> tuple[str, str] | None:
         """The text if it is asked of the object behind that many attributes, or of one of its ways to get an item."""
@@ -54,28 +57,57 @@ class Use(NamedTuple):
         return self.text if not rest or len(rest) == 1 and rest[0] in _GETTERS else None
 
 
-_known: WeakKeyDictionary[CodeType, tuple[Use, ...]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[CodeType, tuple[tuple[Use, ...], frozenset[str]]] = WeakKeyDictionary()
 
 
 def uses(code: CodeType) -> tuple[Use, ...]:
     """Every load of a variable in a function and in those inside it, each once."""
+    found = dict.fromkeys(own_uses(code))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found.update(dict.fromkeys(uses(constant)))
+    return tuple(found)
+
+
+def own_uses(code: CodeType) -> tuple[Use, ...]:
+    """Every load of a variable in a function, but not in those inside it."""
+    return _read(code)[0]
+
+
+def bare_attributes(code: CodeType) -> frozenset[str]:
+    """The attributes that a function reads from what is no variable: the result of a call, an item."""
+    return _read(code)[1]
+
+
+def _read(code: CodeType) -> tuple[tuple[Use, ...], frozenset[str]]:
     known = _known.get(code)
     if known is None:
-        steps = [step for step in dis.get_instructions(code) if step.opname not in _SKIPPED]
-        found = dict.fromkeys(_in(steps))
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                found.update(dict.fromkeys(uses(constant)))
-        known = _known[code] = tuple(found)
+        steps = [one for step in dis.get_instructions(code) if step.opname not in _SKIPPED for one in _single(step)]
+        rooted = {*_VARIABLE, *_LOCAL, *_ATTRIBUTE}
+        bare = frozenset(step.argval for before, step in zip(steps, steps[1:])
+                         if step.opname in _ATTRIBUTE and before.opname not in rooted)
+        known = _known[code] = tuple(dict.fromkeys(_in(steps))), bare
     return known
 
 
+def _single(step: dis.Instruction) -> list[dis.Instruction]:
+    """One that does the work of two on local variables, as these two."""
+    kinds = _FUSED.get(step.opname)
+    if kinds is None:
+        return [step]
+    return [step._replace(opname=kind, opcode=dis.opmap[kind], argval=its) for kind, its in zip(kinds, step.argval)]
+
+
 def _in(steps: list[dis.Instruction]) -> list[Use]:
-    imported: dict[str, str] = {}
+    imported: dict[str, tuple[str, str]] = {}
+    module = ""
     found: list[Use] = []
     for at, step in enumerate(steps):
+        if step.opname == "IMPORT_NAME":
+            module = step.argval
         if step.opname in ("IMPORT_NAME", "IMPORT_FROM") and at + 1 < len(steps) and steps[at + 1].opname.startswith("STORE_"):
-            imported[str(steps[at + 1].argval)] = step.argval.partition(".")[0]  # `import a.b` stores a
+            imported[str(steps[at + 1].argval)] = (  # `import a.b` stores a
+                (step.argval, module) if step.opname == "IMPORT_FROM" else (step.argval.partition(".")[0], ""))
         if step.opname not in _VARIABLE and step.opname not in _LOCAL:
             continue
         after = at + 1
@@ -85,7 +117,8 @@ def _in(steps: list[dis.Instruction]) -> list[Use]:
             after += 1
         if step.opname in _LOCAL and not attributes and step.argval not in imported:
             continue
-        found.append(Use(step.argval, step.opname in _LOCAL, imported.get(step.argval), tuple(attributes), _text(steps, at, after)))
+        name, source = imported.get(step.argval, (None, ""))
+        found.append(Use(step.argval, step.opname in _LOCAL, name, tuple(attributes), _text(steps, at, after), source))
     return found
 
 
@@ -136,7 +169,7 @@ def asked(python: FunctionType, use: Use) -> tuple[str | None, str | None, Modul
     value: Any = None
     kind = None
     if not use.local:
-        value = _variable(python, use.name)
+        value = variable(python, use.name)
     elif use.imported is not None:
         value, kind = sys.modules.get(use.imported), NAMES.get(use.imported)
     for number, attribute in enumerate((*use.attributes, None)):
@@ -155,11 +188,11 @@ def asked(python: FunctionType, use: Use) -> tuple[str | None, str | None, Modul
 def _given(python: FunctionType, text: tuple[str, str] | None) -> str | None:
     if text is None or text[0] == "text":
         return text and text[1]
-    value = _variable(python, text[1])
+    value = variable(python, text[1])
     return value if type(value) is str else None
 
 
-def _variable(python: FunctionType, name: str) -> object:
+def variable(python: FunctionType, name: str) -> object:
     """What a free, a global or a built-in variable of a function is bound to; None if it is a local one of an outer function."""
     code = python.__code__
     if name in code.co_freevars:

@@ -23,7 +23,7 @@ from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
 from .. import _saggar, code
-from . import foreign, functions, kinds, texts
+from . import asks, foreign, functions, kinds, texts
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
@@ -87,6 +87,8 @@ class Encoder:
             raise TooMuch(f"more than {self.limit} functions and objects")
         if self.interpreted and id(value) in texts.INSIDE and value is not self.read:
             raise _saggar.Uncacheable("what reads environment variables or modules by a text, inside of an object")
+        if self.interpreted and value is not self.read and (asked := asks.name(value)) and not functions.is_overloaded(value):
+            raise _saggar.Uncacheable(f"{asked}, which differs from process to process, inside of an object")
         if isinstance(value, types.Type):
             return self._type(value)
         if isinstance(value, ModuleType):
@@ -222,6 +224,8 @@ class Encoder:
             return option
         if isinstance(value, WithContext) and functions.is_pinned(type(value).__module__):  # numba.objmode and its like
             return _saggar.Record("context", (("class", kinds.class_name(type(value))),))
+        if self.interpreted and isinstance(value, (BuiltinFunctionType, MethodType)) and functions.is_overloaded(value):
+            return _saggar.Record("compiled by Numba", (("name", value.__qualname__),))  # random.random and its like, not their state
         if isinstance(value, functools.partial):
             return _saggar.Record("partial", (("function", value.func), ("args", value.args),
                                               ("keywords", _saggar.Map(value.keywords))))

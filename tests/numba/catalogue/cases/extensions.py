@@ -62,6 +62,24 @@ extension("overload_chooser", "a Python function by which an @overload chooses",
         if large(): return lambda x: x + 1
         return lambda x: x - 1
     """, changes=(edit("other.py", "1 > 2", "2 > 1"),))
+case("overload_asks_directory", KIND, "the directory that an @overload asks for", "", {"lib.py": USE, "other.py": """
+    from os import getcwd as where
+    from numba.extending import overload
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        k = len(where())
+        return lambda x: x + k
+    """}, steps=(Step("lib.f(10)", ANY, judged=False), Step("lib.f(10)", names("f"), cwd="/")), differs=True, refusal=True)
+case("overload_asks_threads", KIND, "the number of threads that an @overload asks for", "", {"lib.py": USE, "other.py": """
+    from numba import get_num_threads
+    from numba.extending import overload
+    def g(x): pass
+    @overload(g)
+    def _g(x):
+        k = get_num_threads()
+        return lambda x: x + k
+    """}, "lib.f(10)", first={"NUMBA_NUM_THREADS": "2"}, env={"NUMBA_NUM_THREADS": "1"}, needed="f", differs=True, refusal=True)
 extension("overload_table", "a table by which an @overload chooses", "numba#8396", """
     from numba.extending import overload
     TABLE = {"int64": 1, "float64": 2}
