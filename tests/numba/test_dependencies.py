@@ -403,3 +403,37 @@ def test_a_value_that_somebody_else_sets(project, form):
         assert result.out == "7 None 515.0\n" and (number or result.names("not-stored") == ["second"])
     assert project.good("import lib\nprint(lib.second(1.5), lib.first(1))").out == "75.0 7\n"
     assert project.good("import lib\nprint(lib.first(1), lib.second(1.5))").cacheable() == []
+
+
+LOCATOR = """
+    from numba.core import caching
+    from numba.extending import overload
+    class Locator(getattr(caching, "UserProvidedCacheLocator", None) or caching._UserProvidedCacheLocator):
+        def get_disambiguator(self): return "x"
+        @classmethod
+        def from_function(cls, py_func, py_file): return None
+    caching.CacheImpl._locator_classes.insert(0, Locator)
+    class Settings:
+        K = {}
+    def foo(x): pass
+    @overload(foo)
+    def ov(x):
+        k = Settings.K
+        return lambda x: x + k
+    """
+
+
+@pytest.mark.parametrize("module", ["lib_of_keys/__init__.py", "lib_of_keys.py"])
+def test_a_checkout_before_an_installed_package(project, module):
+    """A package with a locator is known by its version only where that is what was loaded."""
+    project.write("lib.py", "from numba import njit\nfrom lib_of_keys import foo\n@njit(cache=True)\ndef f(x): return foo(x)\n")
+    root = "../env/lib/python/site-packages"
+    project.write(f"{root}/lib_of_keys-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lib_of_keys\nVersion: 1.0\n")
+    project.write(f"{root}/{module}", LOCATOR.format(1))
+    program = "import sys\nsys.path.append(f'{sys.path[0]}/' + %r)\nfrom lib import f\nprint(f(0))" % root
+    assert project.good(program).out == "1\n"
+    assert project.good(program).cacheable() == []
+    for value in (10, 20):
+        project.write(module, LOCATOR.format(value))
+        assert project.good(program).out == f"{value}\n"
+        assert project.good(program).cacheable() == []

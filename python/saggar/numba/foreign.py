@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -63,7 +64,7 @@ def speaks_for(module: str) -> str:
 
 
 def version(package: str) -> str:
-    """The version of the distribution that a top-level package belongs to, or what the package says itself."""
+    """The version of the distribution that a top-level package was loaded from; else the digest of its sources, "" if it has none."""
     known = _versions.get(package)
     if known is None:
         known = _versions[package] = _version(package)
@@ -73,27 +74,33 @@ def version(package: str) -> str:
 def _version(package: str) -> str:
     from importlib import metadata
 
+    file = getattr(sys.modules.get(package), "__file__", None)
     try:
         found = metadata.distribution(package)
-        if '"editable"' not in (found.read_text("direct_url.json") or ""):
+        if isinstance(file, str) and _is_of(found, file):  # and not in a checkout that comes first on the path
             return found.version
     except metadata.PackageNotFoundError:
         pass
-    names = metadata.packages_distributions().get(package) or ()
-    return ", ".join(sorted({f"{name} {metadata.version(name)}" for name in names})) + " " + _sources(package)
+    return _sources(package)
 
 
 def _sources(package: str) -> str:
     """The digest of a package's source files, which may be edited without another version."""
+    module = sys.modules.get(package)
     digests = []
-    for root in getattr(sys.modules.get(package), "__path__", ()):
-        for folder, _, files in os.walk(root):
-            for name in files:
-                if name.endswith(".py"):
-                    path = os.path.join(folder, name)
-                    with open(path, "rb") as source:
-                        digests.append((os.path.relpath(path, root), _saggar.sha256(source.read())))
-    return _saggar.sha256(_saggar.encode(tuple(sorted(digests)))).hex()
+    for path, name in _files(getattr(module, "__path__", ()), getattr(module, "__file__", None)):
+        with open(path, "rb") as source:
+            digests.append((name, _saggar.sha256(source.read())))
+    return _saggar.sha256(_saggar.encode(tuple(sorted(digests)))).hex() if digests else ""
+
+
+def _files(roots: Iterable[str], file: str | None) -> Iterator[tuple[str, str]]:
+    """(path, name) of each source file of a package, or of a module that is one file."""
+    for root in roots:
+        for folder, _, names in os.walk(root):
+            yield from ((path, os.path.relpath(path, root)) for name in names if name.endswith(".py") and (path := os.path.join(folder, name)))
+    if not roots and file is not None and file.endswith(".py"):
+        yield file, os.path.basename(file)
 
 
 def installed(module: str) -> str:
