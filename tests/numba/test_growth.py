@@ -193,3 +193,16 @@ def test_nested_compilations_have_room(project):
         assert sys.getrecursionlimit() == before
     """
     project.good(program)
+
+
+def test_the_highest_recursion_limit(project):
+    project.cold_and_warm("""
+        import sys
+        sys.setrecursionlimit(2**31 - 1)
+        from numba import njit
+        @njit
+        def g(x): return x + 1
+        @njit(cache=True)
+        def f(x): return g(x)
+        print(f(1), sys.getrecursionlimit())
+        """)

@@ -11,6 +11,7 @@ from . import inherit
 
 
 OWN_FRAMES = 8  # of each compilation inside another one: compile, resolve_function_type, apply, build_impl, and what they call
+_HIGHEST = 2**31 - 1  # that Python takes
 
 
 class Frame:
@@ -70,7 +71,7 @@ class Room:
 
     def __enter__(self) -> None:
         self._limit = sys.getrecursionlimit()
-        Room._set = self._limit + OWN_FRAMES
+        Room._set = min(self._limit + OWN_FRAMES, _HIGHEST)
         sys.setrecursionlimit(Room._set)
 
     def __exit__(self, *exc: object) -> None:
