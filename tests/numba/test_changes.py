@@ -311,6 +311,30 @@ def test_a_part_of_the_key_that_the_author_gives(project, form):
     assert project.good(program).cacheable() == []
 
 
+def test_a_key_is_asked_for_once(project):
+    """By all that the function is looked at for; and what the key is worked out from does not count."""
+    cold, warm = project.cold_and_warm("""
+        import os, saggar
+        import numpy as np
+        from numba import njit
+        from numba.extending import overload
+        calls, table = [], np.ones(3)
+        def version(): return calls.append(open(os.devnull).read()) or "v1"
+        def foo(x): pass
+        @overload(foo)
+        @saggar.key(version)
+        def ov(x):
+            k = int(table[0])
+            return lambda x: x + k
+        @njit(cache=True)
+        @saggar.key(version)
+        def f(x): return foo(x) + table[1]
+        f(1), f(1.0), f(1j)
+        print(len(calls))
+        """)
+    assert cold.out == "2\n"
+
+
 def test_a_key_that_has_no_encoding(project):
     result = project.good("""
         import saggar

@@ -164,6 +164,23 @@ def describe(obj: Any) -> Function | None:
     return None
 
 
+_own_keys: WeakKeyDictionary[FunctionType, tuple[Any, _saggar.Raw]] = WeakKeyDictionary()
+
+
+def own_key(python: Any, label: str) -> _saggar.Raw:
+    """What the function's author adds to its content (saggar.key). A function that gives it is called once."""
+    value = python.__saggar_key__
+    if (known := _own_keys.get(python)) is not None and known[0]() is value:
+        return known[1]
+    try:
+        result = _saggar.Raw(_saggar.encode(value() if callable(value) else value))
+    except Exception as error:
+        raise _saggar.Uncacheable(f"the key given for {label}: {type(error).__name__}: {error}") from None
+    if callable(value) and type(value).__weakrefoffset__:
+        _own_keys[python] = weakref_to(value), result  # it may refer to the function
+    return result
+
+
 SIGNATURE = ("__wrapped__", "__signature__")
 
 

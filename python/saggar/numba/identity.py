@@ -314,7 +314,8 @@ def _read_python(node: Node, obj: Any, python: FunctionType, found: code.Facts, 
     for name, value in foreign.parts(python):
         take(name, value)
     if "__saggar_key__" in vars(python):
-        reading.read["key"] = _own_key(node, python.__saggar_key__)
+        _guard(node, vars(python), "__saggar_key__", python.__saggar_key__)
+        reading.read["key"] = functions.own_key(python, node.label)
     for what in ("__code__", "__defaults__", "__kwdefaults__"):
         _guard(node, python, what, getattr(python, what))
     take("default values", python.__defaults__)
@@ -334,8 +335,9 @@ def _read_python(node: Node, obj: Any, python: FunctionType, found: code.Facts, 
         _read_imports(node, python, found, take)
         _read_dynamic(node, python, found, take)
         for name, value in sorted(vars(python).items()):
-            _guard(node, vars(python), name, value)
-            take(f"attribute {name}", value)
+            if name != "__saggar_key__":  # whose value counts, not how it comes about
+                _guard(node, vars(python), name, value)
+                take(f"attribute {name}", value)
     _read_by_callees(node, take)
     if not node.interpreted:
         node.held = _held_by_code(node, obj, python)
@@ -350,14 +352,6 @@ def _held_by_code(node: Node, obj: object, python: FunctionType) -> bool:
         if value is not _MISSING and not objectmode.is_fixed(value):
             raise _saggar.Uncacheable(f"Python runs a part of {node.label}, which holds {name}: {kinds.what(value)}")
     return names is not None
-
-
-def _own_key(node: Node, value: Any) -> object:
-    """What the function's author adds to its content (saggar.key)."""
-    try:
-        return _saggar.Raw(_saggar.encode(value() if callable(value) else value))
-    except Exception as error:
-        raise _saggar.Uncacheable(f"the key given for {node.label}: {type(error).__name__}: {error}") from None
 
 
 def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
