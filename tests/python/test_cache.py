@@ -4,6 +4,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -173,11 +174,38 @@ def test_dependencies(cache, tmp_path):
 def test_resolver_that_raises(cache):
     class Bad:
         def digest(self, *_):
-            raise KeyboardInterrupt if False else RuntimeError("no")
+            raise RuntimeError("no")
 
     key, recipe = make()
     cache.publish(recipe, group=GROUP, parts={}, dependencies=[("value", "r", "n", bytes(32))])
     assert cache.find(key, Bad())[:2] == (None, "dependency")
+
+
+@pytest.mark.parametrize("method", ["digest", "distribution", "root", "symbol"])
+def test_resolver_that_is_interrupted(cache, method):
+    """What is no Exception (Ctrl-C) is raised when the lookup is over, once, and nothing is asked after it."""
+    asked, raised = [], KeyboardInterrupt("now")
+
+    def answer(*_):
+        asked.append(method)
+        raise raised
+
+    key, recipe = make()
+    row = {"digest": [("value", "r", "n", bytes(32))], "distribution": [("distribution", "numpy", "1.0")],
+           "root": [("file", "home", "source.py", 4, bytes(32))], "symbol": []}[method]
+    cache.publish(recipe, group=GROUP, parts={}, symbols=["malloc"] if method == "symbol" else [], dependencies=row)
+    resolver = Resolver(digest=bytes(32), symbols=["malloc"], distribution="1.0")
+    setattr(resolver, method, answer)
+    references = sys.getrefcount(raised)
+    for number in range(3):
+        with pytest.raises(KeyboardInterrupt, match="now") as caught:
+            cache.find(key, resolver)
+        assert caught.value is raised and len(asked) == number + 1 and caught.value.__traceback__ is not None
+        raised.__traceback__ = None
+        del caught
+    assert sys.getrefcount(raised) == references
+    good = Resolver(digest=bytes(32), symbols=["malloc"], distribution="1.0")
+    assert cache.find(key, good)[1] == ("dependency" if method == "root" else "none")
 
 
 def test_claims(cache):

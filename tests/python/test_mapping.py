@@ -210,6 +210,31 @@ def make(name: object = "f") -> bytes:
 GROUP = ("compiler", "module", "function")
 
 
+def test_get_or_build_is_interrupted(tmp_path):
+    """By Ctrl-C while a resolver answers: nothing is built, and the key is free."""
+    cache = _saggar.Cache(store=str(tmp_path / "store"))
+    built = []
+
+    def build(directory: str) -> dict:
+        built.append(directory)
+        return {"dependencies": [("distribution", "pytest", "1")]}
+
+    class Resolver:
+        raises = False
+
+        def distribution(self, name: str) -> str:
+            if self.raises:
+                raise KeyboardInterrupt
+            return "1"
+
+    cache.get_or_build(make(), build, group=GROUP, resolver=Resolver())
+    Resolver.raises = True
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_or_build(make(), build, group=GROUP, resolver=Resolver())
+    Resolver.raises = False
+    assert not cache.get_or_build(make(), build, group=GROUP, resolver=Resolver())[1]["built"] and len(built) == 1
+
+
 def test_get_or_build(tmp_path):
     cache = _saggar.Cache(store=str(tmp_path / "store"))
     seen = []

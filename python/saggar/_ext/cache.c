@@ -122,14 +122,44 @@ static PyObject *cache_tiers(PyObject *object, PyObject *unused) {
 
 /* ---- find, and the resolver's questions ---- */
 
+/** Clears an Exception, which is no answer, and keeps anything else that was raised. */
+static void put_aside(struct ext_asking *a) {
+    if (PyErr_Occurred() == NULL || PyErr_ExceptionMatches(PyExc_Exception) || a->raised != NULL) {
+        PyErr_Clear();
+        return;
+    }
+#if PY_VERSION_HEX >= 0x030C0000
+    a->raised = PyErr_GetRaisedException();
+#else
+    PyObject *type, *trace;
+    PyErr_Fetch(&type, &a->raised, &trace);
+    PyErr_NormalizeException(&type, &a->raised, &trace);
+    if (trace != NULL) {
+        PyException_SetTraceback(a->raised, trace);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+#endif
+}
+
+bool ext_asking_raise(struct ext_asking *a) {
+    if (a->raised == NULL) {
+        return false;
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(a->raised), a->raised); /* with the traceback that it has */
+    Py_CLEAR(a->raised);
+    return true;
+}
+
 /** Calls a method of the resolver; NULL, without an exception, for anything but an answer. Steals `args`. */
 static PyObject *ask(struct ext_asking *a, const char *name, PyObject *args) {
-    PyObject *method = args == NULL ? NULL : PyObject_GetAttrString(a->resolver, name);
+    bool asks = args != NULL && a->raised == NULL;
+    PyObject *method = asks ? PyObject_GetAttrString(a->resolver, name) : NULL;
     PyObject *answer = method == NULL ? NULL : PyObject_CallObject(method, args);
     Py_XDECREF(method);
     Py_XDECREF(args);
     if (answer == NULL) {
-        PyErr_Clear();
+        put_aside(a);
     }
     return answer;
 }
@@ -188,7 +218,7 @@ static bool ask_symbol(void *context, const char *name) {
     ext_asking_lock(a);
     PyObject *answer = ask(a, "symbol", Py_BuildValue("(s)", name));
     int known = answer == NULL ? 0 : PyObject_IsTrue(answer);
-    PyErr_Clear();
+    put_aside(a);
     Py_XDECREF(answer);
     ext_asking_unlock(a);
     return known > 0;
@@ -212,6 +242,10 @@ static PyObject *find_with(CacheObject *self, saggar_cache *cache, const uint8_t
     a.thread = self->blocks ? PyEval_SaveThread() : NULL;
     int err = saggar_cache_find(cache, key, resolver == Py_None ? NULL : &asked, &entry, &reason, detail);
     ext_asking_lock(&a);
+    if (ext_asking_raise(&a)) {
+        saggar_entry_release(entry);
+        return NULL;
+    }
     if (err != SAGGAR_OK) {
         return ext_raise(state, err, NULL);
     }

@@ -126,11 +126,15 @@ typedef struct {
 struct ext_asking {
     PyObject *resolver;
     PyThreadState *thread; /**< set while the interpreter's lock is released */
+    PyObject *raised; /**< what an answer raised that is no Exception (Ctrl-C); nothing is asked after it */
 };
 saggar_resolver ext_asking_resolver(struct ext_asking *asking);
 /** Takes the interpreter's lock if it is released, and gives it back. */
 void ext_asking_lock(struct ext_asking *asking);
 void ext_asking_unlock(struct ext_asking *asking);
+/** Sets the exception that was kept, if there is one; true then. Call it, with the lock, when the library is
+ * back. */
+bool ext_asking_raise(struct ext_asking *asking);
 
 int ext_cache_add(PyObject *module, ext_state *state);
 int ext_entry_add(PyObject *module, ext_state *state);

@@ -126,6 +126,9 @@ static int add_results(ext_state *state, saggar_draft *draft, PyObject *results)
 
 static int run_build(void *context, const char *directory, saggar_draft *draft) {
     struct building *b = context;
+    if (b->asking.raised != NULL) {
+        return RAISED;
+    }
     ext_asking_lock(&b->asking);
     PyObject *path = PyUnicode_DecodeFSDefault(directory);
     PyObject *results = path == NULL ? NULL : PyObject_CallOneArg(b->build, path);
@@ -140,7 +143,7 @@ static int run_build(void *context, const char *directory, saggar_draft *draft) 
 static int on_waiting(void *context) {
     struct building *b = context;
     ext_asking_lock(&b->asking);
-    int result = PyErr_CheckSignals();
+    int result = b->asking.raised != NULL ? -1 : PyErr_CheckSignals();
     ext_asking_unlock(&b->asking);
     return result < 0 ? RAISED : 0;
 }
@@ -172,6 +175,10 @@ static PyObject *get_or_build(CacheObject *self, const Py_buffer *recipe, const 
     int err = saggar_get_or_build(cache, recipe->buf, (size_t)recipe->len, build, &tree, &info);
     PyEval_RestoreThread(b->asking.thread);
     ext_cache_return(self);
+    if (ext_asking_raise(&b->asking)) {
+        saggar_tree_release(tree);
+        return NULL;
+    }
     if (err != SAGGAR_OK) {
         return PyErr_Occurred() ? NULL : ext_raise(b->state, err, "get_or_build");
     }
