@@ -9,6 +9,7 @@ from typing import Any
 
 from . import _saggar
 
+NEWEST = (3, 13)  # the last Python whose byte code the adapters read
 _cache: Any = None
 _failed = False
 _lock = threading.Lock()
@@ -35,6 +36,13 @@ def cache() -> Any:
                     _failed = True
                     fault(f"the cache cannot be opened: {error or type(error).__name__}")
     return _cache
+
+
+def unknown_python() -> str:
+    """Why the adapters are off under this Python; "" if they are not. They would guess what code reads."""
+    if sys.version_info[:2] <= NEWEST:
+        return ""
+    return f"Python {sys.version_info[0]}.{sys.version_info[1]} is not known: up to {NEWEST[0]}.{NEWEST[1]} is"
 
 
 def required() -> bool:

@@ -52,6 +52,22 @@ def test_an_unknown_numba(project, change):
     assert result.out == "False False True\n", result.err
 
 
+def test_an_unknown_python(project):
+    """Its byte code would be read wrongly."""
+    program = """
+        import os, sys
+        os.environ["SAGGAR_MODE"] = "use"
+        from saggar import process
+        process.NEWEST = (3, 9)
+        import numba, saggar.numba as a
+        a._status.update(installed=False)
+        print(a.install(), a.status()["active"], a.status()["reason"] == f"Python 3.{sys.version_info[1]} is not known: up to 3.9 is")
+        print("saggar.numba.patch" in sys.modules, a.status()["version"] == numba.__version__)
+        """
+    result = project.run(_plain(program), SAGGAR_MODE="off")
+    assert result.out == "False False True\nFalse True\n", result.err
+
+
 def test_installing_twice(project):
     assert project.good("import saggar.numba as a\nprint(a.install(), a.install())").out == "True True\n"
 

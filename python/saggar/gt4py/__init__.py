@@ -40,6 +40,9 @@ def _install() -> None:
 
     from .. import process
 
+    if unknown := process.unknown_python():
+        _status.update(active=False, reason=unknown, version=gt4py.__version__)
+        return
     _status.update(active=True, reason="", version=gt4py.__version__)
     process.report("adapter", flags=process._saggar.FLAG_ACTIVE, group="gt4py", detail=f"gt4py {gt4py.__version__}")
 

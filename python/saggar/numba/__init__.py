@@ -43,6 +43,10 @@ def _install() -> None:
         _off("NUMBA_DISABLE_JIT is set")
         return
     from .. import process
+
+    if unknown := process.unknown_python():
+        _off(unknown)
+        return
     from . import events, patch, points
 
     try:
