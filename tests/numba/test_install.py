@@ -68,6 +68,33 @@ def test_an_unknown_python(project):
     assert result.out == "False False True\nFalse True\n", result.err
 
 
+@pytest.mark.parametrize("where", ["pickles.apply", "dependencies.apply", "patch._names"])
+def test_a_change_that_fails(project, where):
+    """Nothing of Saggar's is left in Numba, which works as without it."""
+    program = f"""
+        import os, sys, types
+        os.environ["SAGGAR_MODE"] = "use"
+        import numba, saggar.numba as a
+        from numba import njit
+        from saggar.numba import dependencies, patch, pickles
+        def fail(*_): raise RuntimeError("no")
+        {where} = fail
+        a._status.update(installed=False)
+        print(a.install(), a.status()["reason"])
+        for module in [m for name, m in sys.modules.items() if name.startswith("numba.")]:
+            for holder in (module, *(c for c in vars(module).values() if isinstance(c, type))):
+                for name, value in vars(holder).items():
+                    value = getattr(value, "__func__", value)
+                    if isinstance(value, types.FunctionType) and "saggar" in value.__code__.co_filename:
+                        print("left", holder, name)
+        @njit
+        def f(x): return x + 1
+        print(f(1), numba.vectorize(lambda x: x * 2)(3))
+        """
+    result = project.run(_plain(program), SAGGAR_MODE="off")
+    assert result.out == "False RuntimeError: no\n2 6\n", result.out + result.err
+
+
 def test_installing_twice(project):
     assert project.good("import saggar.numba as a\nprint(a.install(), a.install())").out == "True True\n"
 

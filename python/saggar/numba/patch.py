@@ -10,11 +10,34 @@ _done = False
 
 
 def apply() -> None:
-    """Changes Numba. Raises points.Unknown, with nothing changed, if it is not as expected."""
+    """Changes Numba. Raises points.Unknown if it is not as expected; whatever is raised, nothing is changed then."""
     global _done
     if _done:
         return
     points.check()
+    from numba.core import pythonapi
+    from numba.core.cpu_options import FastMathOptions
+    from numba.np.ufunc import wrappers
+
+    before = [(holder, dict(vars(holder))) for holder in (*points.holders, pythonapi, wrappers, FastMathOptions)]
+    try:
+        _change()
+    except BaseException:
+        for holder, held in before:
+            _restore(holder, held)
+        raise
+    _done = True
+
+
+def _restore(holder: Any, held: dict[str, Any]) -> None:
+    for name, value in dict(vars(holder)).items():
+        if name not in held:
+            delattr(holder, name)
+        elif value is not held[name]:
+            setattr(holder, name, held[name])
+
+
+def _change() -> None:
     from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, itanium_mangler, pythonapi,
                             types)
     from numba.core.typing import context
@@ -22,7 +45,6 @@ def apply() -> None:
 
     from . import dependencies, pickles
 
-    _done = True
     _dispatchers(dispatcher)
     _cfuncs(ccallback)
     _ufuncs(ufuncbuilder, wrappers)

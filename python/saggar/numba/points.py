@@ -9,7 +9,11 @@ class Unknown(Exception):
     """A patch point is missing or looks different: this Numba is not known."""
 
 
+holders: list[Any] = []  # the modules and classes that were checked
+
+
 def _expect(holder: Any, name: str, *parameters: str) -> Any:
+    holders.append(holder)
     found = getattr(holder, name, None)
     where = f"{getattr(holder, '__module__', '')}.{getattr(holder, '__qualname__', getattr(holder, '__name__', holder))}.{name}"
     if found is None:
