@@ -19,12 +19,11 @@ SCHEMA = 2
 # Configuration that changes the code, beside what the effective flags hold already.
 _CONFIG = (
     "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "EXTEND_VARIABLE_LIFETIMES",
-    "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "LLVM_PASS_TIMINGS", "DEBUG_NRT", "DEBUG_NRT_STACK_LIMIT", "NRT_STATS", "USING_SVML",
-    "ENABLE_AVX", "FULL_TRACEBACKS", "USE_LLVMLITE_MEMORY_MANAGER", "USE_RVSDG_FRONTEND",
+    "LLVM_REFPRUNE_PASS", "LLVM_REFPRUNE_FLAGS", "DEBUG_NRT", "DEBUG_NRT_STACK_LIMIT", "NRT_STATS", "USING_SVML",
+    "ENABLE_AVX", "USE_LLVMLITE_MEMORY_MANAGER", "USE_RVSDG_FRONTEND",
     "USE_LEGACY_TYPE_SYSTEM", "DIFF_IR", "DEBUG_ARRAY_OPT_RUNTIME", "DEBUG_ARRAY_OPT", "DEBUG", "DEBUG_JIT", "TRACE",
-    "CPU_BUILTIN_ATOMICS", "DISABLE_OVERLOAD", "CAPTURED_ERRORS", "ENABLE_SYS_MONITORING", "DISABLE_HASHING",
+    "CPU_BUILTIN_ATOMICS", "DISABLE_OVERLOAD", "DISABLE_HASHING",
 )
-_NO_CODE = {"FULL_TRACEBACKS", "LLVM_PASS_TIMINGS", "CAPTURED_ERRORS", "ENABLE_SYS_MONITORING"}
 
 _compiler: bytes | None = None
 _environment: tuple[tuple[object, ...], bytes, bytes] | None = None
@@ -50,7 +49,7 @@ def environment() -> tuple[bytes, bytes]:
     global _environment
     current = tuple([getattr(config, name, None) for name in _CONFIG])
     if _environment is None or _environment[0] != current:
-        items = {name: _plain(value) for name, value in zip(_CONFIG, current) if name not in _NO_CODE}
+        items = {name: _plain(value) for name, value in zip(_CONFIG, current)}
         encoded = _saggar.encode(_saggar.Record("config", tuple(items.items())))
         _environment = current, encoded, _saggar.sha256(compiler() + encoded)
     return _environment[1], _environment[2]
