@@ -160,7 +160,7 @@ class FunctionCache(_Cache):
             self._not_stored(pending.why)
             return
         try:
-            parts, symbols = payload.build(pending, cres)
+            parts, symbols = payload.build(pending, cres, frame.subjects)
             dependencies.typed(cres, frame.subjects)
             pending.subjects = set(frame.subjects)
             depends = dependencies.records(pending.subjects)

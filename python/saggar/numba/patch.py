@@ -41,13 +41,14 @@ def _change() -> None:
     from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, itanium_mangler, pythonapi,
                             types)
     from numba.core.typing import context
-    from numba.np.ufunc import ufuncbuilder, wrappers
+    from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
 
     from . import dependencies, pickles
 
     _dispatchers(dispatcher)
     _cfuncs(ccallback)
     _ufuncs(ufuncbuilder, wrappers)
+    _loops(dufunc, gufunc)
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
     _constants(base)
@@ -277,6 +278,19 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
     wrappers._GufuncWrapper.__init__ = __init__
     wrappers._GufuncWrapper._compile_wrapper = _compile_wrapper
     wrappers.GufWrapperCache = make_wrapper_cache
+
+
+def _loops(dufunc: Any, gufunc: Any) -> None:
+    """The loops that ufuncs get as they are asked for."""
+    from . import loops
+
+    for cls in (dufunc.DUFunc, gufunc.GUFunc):
+        def _compile_for_argtys(self: Any, argtys: Any, return_type: Any = None, *, original: Any = cls._compile_for_argtys) -> Any:
+            made = original(self, argtys, return_type)
+            loops.added(self, tuple(argtys))
+            return made
+
+        cls._compile_for_argtys = functools.wraps(cls._compile_for_argtys)(_compile_for_argtys)
 
 
 def _names(bytecode: Any, itanium_mangler: Any, types: Any) -> None:

@@ -19,7 +19,7 @@ from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
 from numba.core.utils import _dynamic_module
 
 from .. import _saggar
-from . import bodies, codec, dependencies, environments, names, recipe
+from . import bodies, codec, dependencies, environments, loops, names, recipe
 
 # Instructions that only the source asks for; LLVM itself puts in nothing but the atomic ones.
 _TARGET = re.compile(rb"llvm\.(x86|aarch64)\.(?!atomic\.)")
@@ -113,8 +113,8 @@ def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], list[str]]
     return parts, undefined(symbols), inside
 
 
-def build(request: recipe.Request, cres: CompileResult) -> tuple[dict[str, bytes], list[str]]:
-    """(parts, undefined symbols) of a compile result. Raises Uncacheable, saying why it must not be stored."""
+def build(request: recipe.Request, cres: CompileResult, subjects: set[Any]) -> tuple[dict[str, bytes], list[str]]:
+    """(parts, undefined symbols) of a compile result, made with `subjects`. Raises Uncacheable, saying why it must not be stored."""
     if any(not lifted.can_cache for lifted in cres.lifted):  # a block in object mode can be, a lifted loop cannot
         raise _saggar.Uncacheable("it uses lifted code")
     parts, needed, inside = library_parts(cres.library)
@@ -131,6 +131,7 @@ def build(request: recipe.Request, cres: CompileResult) -> tuple[dict[str, bytes
         "environments": _environments(cres),
         "reload": _reload(cres, needed),
         "names": tuple(inside),
+        "loops": loops.packed(subjects, request.content, packer),
     }
     parts["meta"] = _saggar.encode(meta)
     _no_paths(request, parts)
@@ -220,6 +221,7 @@ def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) 
     unpacker = codec.Codec(request.args, request.function_of)
     fndesc = _fndesc(meta["fndesc"], unpacker, python)
     own, others = _load_environments(meta, request, fndesc, python)
+    loops.again(meta["loops"], request.content, unpacker)
     restype = unpacker.unpack(meta["return"])
     args = request.args if meta["args"] is None else unpacker.unpack(meta["args"])
     reload_init = [_import(name) for name in meta["reload"]]

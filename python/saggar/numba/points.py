@@ -34,7 +34,7 @@ def check() -> None:
     from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, compiler, dispatcher, environment, itanium_mangler,
                             pythonapi, rewrites)
     from numba.core.typing import context, templates
-    from numba.np.ufunc import ufuncbuilder, wrappers
+    from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
     from numba.parfors import array_analysis
 
     _expect(dispatcher.Dispatcher, "enable_caching", "self")
@@ -54,6 +54,8 @@ def check() -> None:
     _expect(ufuncbuilder.UFuncDispatcher, "_compile_core", "self", "sig", "flags", "locals")
     _expect(wrappers._GufuncWrapper, "__init__", "self", "py_func", "cres", "sin", "sout", "cache", "is_parfors")
     _expect(wrappers._GufuncWrapper, "_compile_wrapper", "self", "wrapper_name")
+    for cls in (dufunc.DUFunc, gufunc.GUFunc):
+        _expect(cls, "_compile_for_argtys", "self", "argtys", "return_type")
     _expect(ufuncbuilder, "build_ufunc_wrapper", "library", "context", "fname", "signature", "objmode", "cres")
     _expect(bytecode.FunctionIdentity, "from_function", "pyfunc")
     _expect(bytecode.FunctionIdentity, "derive", "self")

@@ -12,7 +12,7 @@ import numpy
 from numba.core import config, targetconfig, types
 
 from .. import _saggar
-from . import identity, kinds, overrides, values
+from . import identity, kinds, loops, overrides, values
 
 SCHEMA = 2
 
@@ -112,6 +112,7 @@ class Request:
             ("kind", kind),
             ("flags", effective_flags(owner)),
             ("config", _saggar.Raw(settings)),
+            *((("loops", present),) if (present := loops.state(content)) else ()),
             *((("overrides", _saggar.Digest("overrides", replaced)),) if (replaced := overrides.digest()) else ()),
         ))
         self.fields = [

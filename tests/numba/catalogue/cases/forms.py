@@ -208,3 +208,33 @@ case("recompile", KIND, "recompile() after a global changed", "numba#3267",
      needed="f", differs=True)
 case("pickled", KIND, "a dispatcher is pickled and unpickled", "numba#6772", "@njit(cache=True)\ndef f(x): return x + 1", "lib.f(10)",
      then="import pickle; pickle.loads(pickle.dumps(lib.f))(10)", again=False)
+LOOPS = """
+    from numba import guvectorize, vectorize
+    @vectorize(cache=True)
+    def mul(a, b): return a * b
+    @guvectorize("(n),()->(n)", cache=True)
+    def scale(x, k, out):
+        for i in range(x.shape[0]): out[i] = x[i] * k
+    @njit(cache=True)
+    def red(x): return mul(x, x).sum()
+    @njit(cache=True)
+    def other(x): return red(x) + mul(x, x)[0]
+    @njit(cache=True)
+    def scaled(x):
+        out = np.empty_like(x)
+        scale(x, x[1], out)
+        return out
+    """
+case("loop_left_behind", KIND, "a function leaves a loop in a ufunc without signatures, which a later call finds", "", LOOPS,
+     steps=(Step("(lib.red(np.arange(4.)), float(lib.mul(2**40, 2**40)), lib.mul.types)", ANY),
+            Step("(lib.red(np.arange(4.)), float(lib.mul(2**40, 2**40)), lib.mul.types)"),
+            Step("(lib.other(np.arange(4.)), float(lib.mul(2**40, 2**40)), lib.mul.types)", ANY),
+            Step("(lib.other(np.arange(4.)), float(lib.mul(2**40, 2**40)), lib.mul.types)")), differs=False)
+case("loop_found", KIND, "a ufunc without signatures has a loop already that takes a function's arguments", "", LOOPS,
+     steps=(Step("(float(lib.mul(1.5, 2.0)), lib.red(np.arange(4)).dtype.kind)", ANY),
+            Step("lib.red(np.arange(4)).dtype.kind", ANY),
+            Step("(float(lib.mul(1.5, 2.0)), lib.red(np.arange(4)).dtype.kind)"),
+            Step("lib.red(np.arange(4)).dtype.kind")), differs=False)
+case("loop_of_a_gufunc", KIND, "a function leaves a loop in a gufunc without signatures", "", LOOPS,
+     steps=(Step("(list(lib.scaled(np.arange(4.))), lib.scale.types)", ANY),
+            Step("(list(lib.scaled(np.arange(4.))), lib.scale.types)")), differs=False)
