@@ -31,6 +31,8 @@ HEAD = """
     class Struct(ctypes.Structure): _fields_ = [("v", ctypes.c_int)]
     class Error(ValueError): pass
     class Local(threading.local): pass
+    class Slotted: __slots__ = tuple("abc"[:V])
+    class Noted: __annotations__ = dict.fromkeys("abc"[:V], int)
     day, queue, array, struct = Day(2000 + V, 1, 1), Queue([V]), np.array([V]).view(Array), Struct(V)
     error, local, plain_local, made, var = Error(V), Local(), threading.local(), (i for i in [V]), contextvars.ContextVar("v", default=V)
     local.v = plain_local.v = V
@@ -47,10 +49,11 @@ ONE = """
     """
 KEPT = ['int(ge("ED"))', 'int(en["ED"])', 'int(ge(PLACE))', 'int("ED" in en) + int(en.get("ED", "0")) - 1', 'm.__dict__["K"]', 'm.__dict__.get(NAME)',
         'gl()["K"]', 'gl()[NAME]', 'im("mm").K', 'ag(m)', 'getattr(m, NAME)', 'ev("KX")', 'day.year - 2000', 'queue[0]', 'int(array[0])',
-        'struct.v', 'error.args[0]', 'local.v', 'plain_local.v']
+        'struct.v', 'error.args[0]', 'local.v', 'plain_local.v', 'len(Slotted.__slots__)', 'ev("m.K")']
 REFUSED = ['int(en["E" + "xD"[1:]])', 'int(ge("E%s" % "D"))', 'gl()["K%s" % "X"]', 'ev("K%s" % "X")', 'eval("K%s" % "X")', 'im("m%s" % "m").K',
            'sys._getframe().f_globals["K"]', 'D.__globals__["K"]', 'm.__dict__["".join(["K"])]', 'next(made)', 'var.get()',
-           'int(functools.partial(ge, "ED")())', 'int(pa())', 'int(holder.ask("ED"))', '(lambda a, b=ge: int(b(a)))("ED")']
+           'int(functools.partial(ge, "ED")())', 'int(pa())', 'int(holder.ask("ED"))', '(lambda a, b=ge: int(b(a)))("ED")',
+           'm.K * len([name for name in dir(m) if name == "K"])', 'len(Noted.__annotations__)']
 
 
 def test_what_an_overload_reads(project):

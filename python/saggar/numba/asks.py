@@ -26,7 +26,7 @@ _ALL = {module: frozenset(names.split()) for module, names in {
     "secrets": "compare_digest", "glob": "escape has_magic", "importlib.metadata": "",
 }.items()}
 _SOME = {module: frozenset(names.split()) for module, names in {
-    "builtins": "id input open", "io": "open open_code", "_io": "open open_code",
+    "builtins": "dir id input open", "io": "open open_code", "_io": "open open_code",
     "genericpath": "exists lexists isfile isdir islink isjunction getsize getmtime getatime getctime samefile sameopenfile",
     "posixpath": "abspath realpath relpath expanduser expandvars exists lexists islink ismount isjunction",
     "_thread": "get_ident get_native_id _count", "threading": "current_thread active_count enumerate", "uuid": "uuid1 uuid4 uuid6 uuid7 getnode",

@@ -576,11 +576,14 @@ def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any
         node.mutable = True
     if _BY_TEXT.intersection(found.names) or {"globals", "eval", "exec"} & set(asked):
         given = (*found.strings, *(text for kind in ("globals", "eval", "exec") for text in asked.get(kind, ()) if text))
-        for word in dict.fromkeys(word for text in given for word in _WORD.findall(text)):
+        words = tuple(dict.fromkeys(word for text in given for word in _WORD.findall(text)))
+        for word in words:
             value = python.__globals__.get(word, _MISSING)
             _guard(node, python.__globals__, word, value)
             if value is not _MISSING and value is not python:
                 take(f"global {word}", value)
+            if isinstance(value, ModuleType):
+                _read_passed(node, f"global {word}", value, words, take, set())
     for full in filter(None, asked.get("module", ())):
         module = None if functions.is_pinned(full) else _loaded(node, full)
         if module is not None:

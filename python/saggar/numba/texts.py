@@ -26,7 +26,8 @@ OBJECTS: dict[int, str] = {id(value): kind for kind, found in (
 NAMES = {"environ": "environment", "getenv": "environment", "environb": "environment", "getenvb": "environment",
          "import_module": "module", "find_spec": "module"}
 INSIDE = frozenset(place for place, kind in OBJECTS.items() if kind in ("environment", "module")) - {id(sys.modules), id(builtins.__import__)}
-HIDDEN = {"__globals__", "f_globals", "__subclasses__"}  # attributes that lead anywhere
+# Attributes and functions that lead anywhere, or to what is not followed.
+HIDDEN = {"__globals__", "f_globals", "__subclasses__", "__annotations__", "get_type_hints", "get_annotations"}
 _GETTERS = {"get", "pop", "setdefault", "__getitem__", "__contains__"}
 _SKIPPED = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "RESUME", "COPY_FREE_VARS", "MAKE_CELL"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
