@@ -437,3 +437,24 @@ def test_a_checkout_before_an_installed_package(project, module):
         project.write(module, LOCATOR.format(value))
         assert project.good(program).out == f"{value}\n"
         assert project.good(program).cacheable() == []
+
+
+def test_an_overload_that_is_registered_again(project):
+    """By a module that is loaded again: it is what it was. With another content, nothing tells which one is meant."""
+    project.write("lib.py", """
+        import os
+        from numba import njit
+        from numba.extending import overload
+        def made(k): return lambda x: lambda x: x + k
+        def g(x): pass
+        overload(g)(made(int(os.environ["K"])))
+        @njit(cache=True)
+        def f(x): return g(x)
+        """)
+    program = "import importlib, os, lib\nlib.f(10)\nos.environ['K'] = os.environ['THEN']\nimportlib.reload(lib)\nprint(lib.f(10))"
+    assert project.good("import lib\nprint(lib.f(10))", K="1").cacheable() == ["numba:lib:f"]
+    again = project.good(program, K="1", THEN="1")
+    assert (again.out, again.cacheable()) == ("11\n", [])
+    changed = project.good(program, K="1", THEN="2")
+    assert (changed.out, changed.cacheable(), changed.count("published")) == ("12\n", ["numba:lib:f"], 0)
+    assert "several things have one name: call lib:g" in changed.of("not-stored")[0]["detail"]

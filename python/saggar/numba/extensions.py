@@ -58,23 +58,23 @@ class Subject:
 
 
 class _Registry:
-    """The subjects of one kind, by the object that Numba knows them under and by their text."""
+    """
+    The subjects of one kind, by the object that Numba knows them under and by their text. Several have one text where a factory
+    makes the objects, or where a module is loaded again.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.by_key: dict[Any, Subject] = {}
-        self.by_text: dict[str, Subject] = {}
+        self.by_text: dict[str, list[Subject]] = {}
 
     def add(self, key: Any, item: object) -> Subject:
         subject = self.by_key.get(key)
         if subject is None:
             text = subject_text(key)
-            subject = self.by_text.get(text) if text is not None else None
-            if subject is None:
-                subject = Subject(None if text is None else f"{self.kind} {text}")
-                if text is not None:
-                    self.by_text[text] = subject
-            self.by_key[key] = subject
+            subject = self.by_key[key] = Subject(None if text is None else f"{self.kind} {text}")
+            if text is not None:
+                self.by_text.setdefault(text, []).append(subject)
         subject.items.append(item)
         return subject
 
@@ -287,14 +287,13 @@ _type_texts = kinds.ByType()
 
 def count(text: str) -> int:
     """How much is registered for a subject now."""
-    subject = _registered(text, _index)
-    return 0 if subject is None else len(subject.items)
+    return sum(len(subject.items) for subject in _registered(text, _index))
 
 
-def _registered(text: str, of: _Index) -> Subject | None:
+def _registered(text: str, of: _Index) -> list[Subject]:
     kind, _, name = text.partition(" ")
     registry = {"call": of.calls, "attribute": of.attributes, "lowering": of.lowerings}.get(kind)
-    return None if registry is None else registry.by_text.get(name)
+    return [] if registry is None else registry.by_text.get(name, [])
 
 
 def type_subject(cls: type) -> str:
@@ -374,15 +373,18 @@ def digest(text: str) -> bytes | None:
         found = codec.held(module if module != "__main__" or module in sys.modules else "__mp_main__", qualname)
         return None if found is None else _saggar.sha256(descriptions.encode(held(found)))
     now = index()
-    if _registered(text, now) is None:
+    if not _registered(text, now):
         now.refresh(all_registries=True)
-    subject = _registered(text, now)
-    if subject is None:
+    subjects = _registered(text, now)
+    if not subjects:
         return _NOTHING if kind in ("attribute", "lowering") else None
-    if not subject.is_as_met():
+    if not all(subject.is_as_met() for subject in subjects):
         raise _saggar.Uncacheable(f"what {text} reads has changed since it was used")
     describe = descriptions.lowering if kind == "lowering" else descriptions.template
-    return _saggar.sha256(descriptions.encode(tuple([describe(item) for item in subject.items])))
+    contents = {descriptions.encode(tuple([describe(item) for item in subject.items])) for subject in subjects}
+    if len(contents) > 1:
+        raise _saggar.Uncacheable(f"several things have one name: {text}")
+    return _saggar.sha256(contents.pop())
 
 
 _NOTHING = bytes(32)  # for the classes of a type, that nothing is registered is worth knowing

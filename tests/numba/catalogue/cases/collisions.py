@@ -289,3 +289,25 @@ collide("cfuncs", "one function under two signatures of @cfunc", "numba#10486", 
     def half(x): return x / 2
     tofloat, toint = cfunc("float64(int64)", cache=True)(half), cfunc("int64(int64)", cache=True)(half)
     """, "lib.tofloat.ctypes(3)", "lib.toint.ctypes(3)", "(lib.tofloat.ctypes(3), lib.toint.ctypes(3), lib.tofloat.ctypes(5))")
+for name, title, made, k in (
+        ("overload", "an @overload", "@overload(g)\n        def _g(x): return lambda x: x + k", "k"),
+        ("lowering", "a @type_callable and a @lower_builtin", """@type_callable(g)
+        def _type(context):
+            def typer(x): return types.int64
+            return typer
+        @lower_builtin(g, types.int64)
+        def _lower(context, builder, sig, args): return builder.add(args[0], context.get_constant(types.int64, k))""", "k"),
+        ("overload_of_functions", "an @overload that calls a function of its own", "k = njit(k)\n        @overload(g)\n        "
+         "def _g(x): return lambda x: k(x)", "(lambda x: x + 1) if k == 1 else (lambda x: x * 3)")):
+    collide(f"factory_of_{name}", f"a factory that makes a stub, {title}, and a function that calls it", "", f"""
+    from numba import types
+    from numba.extending import lower_builtin, overload, type_callable
+    def made_of(k):
+        def g(x): pass
+        {made}
+        @njit(cache=True)
+        def f(x): return g(x)
+        return f
+    def make(k): return made_of({k})
+    def both(a, b): return a(10), b(10)
+    """, "lib.both(lib.make(1), lib.make(2))", "lib.make(1)(10)", "lib.both(lib.make(2), lib.make(1))", refusal=True)
