@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar, process
-from . import extensions, frames, functions, identity, kinds, memos, nodes, overrides
+from . import extensions, frames, functions, identity, kinds, memos, nodes, overrides, precedence
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
     count: int
 
     def holds(self) -> bool:
-        return extensions.count(self.text) == self.count
+        return _holder(self.text).count(self.text) == self.count
 
 
 class Refused(NamedTuple):
@@ -126,8 +126,14 @@ def _add(subjects: set[str], subject: extensions.Subject | None) -> None:
 
 
 def _add_text(subjects: set[Any], text: str) -> None:
-    subjects.add(text)
-    subjects.add(Seen(text, extensions.count(text)))
+    if text not in subjects:
+        subjects.add(text)
+        subjects.add(Seen(text, _holder(text).count(text)))
+
+
+def _holder(text: str) -> Any:
+    """The module that knows what a subject comes to."""
+    return precedence if text.startswith(precedence.KIND) else extensions
 
 
 def _add_types(subjects: set[str], found: Iterable[Any]) -> None:
@@ -211,6 +217,22 @@ def tried(subjects: set[str], template: type) -> None:
     overload of `+` for somebody's type does not concern the sum of two numbers.
     """
     _add_from(subjects, lambda: extensions.index().template_of, template, "template")
+
+
+@_watches
+def fitted(subjects: set[str], template: type) -> None:
+    """One way of typing a call fits."""
+    own = precedence.subject(template)
+    if own is not None:
+        _add_text(subjects, own)
+
+
+@_watches
+def failed(subjects: set[str], func: Any) -> None:
+    """No way of typing a call fits, and it goes on without."""
+    none = precedence.of_none(getattr(func, "typing_key", func))
+    if none is not None:
+        _add_text(subjects, none)
 
 
 @_watches
@@ -310,10 +332,12 @@ def _records(subjects: set[Any]) -> list[tuple[Any, ...]]:
             raise _saggar.Uncacheable("something that a function in it reads has changed since that was compiled")
         if isinstance(made, Refused):
             raise _saggar.Uncacheable(made.reason)
-    for subject in sorted(subject for subject in subjects if isinstance(subject, str)):
+    texts = {subject for subject in subjects if isinstance(subject, str)}
+    own = {subject for subject in texts if subject.startswith(precedence.KIND)}
+    for subject in sorted(texts - own) + precedence.join(own):
         if subject == _UNNAMED:
             raise _saggar.Uncacheable("it uses an overload of something that has no name")
-        digest = extensions.digest(subject)
+        digest = _holder(subject).digest(subject)
         if digest is None:
             raise _saggar.Uncacheable(f"it uses something that is not registered: {subject}")
         result.append(("code", RESOLVER, subject, digest))
@@ -325,7 +349,8 @@ def subjects_of(stored: list[tuple[Any, ...]]) -> set[Any]:
     found: set[Any] = set()
     for kind, resolver, name, *_ in stored:
         if kind == "code" and resolver == RESOLVER:
-            _add_text(found, name)
+            for text in precedence.parts(name) if name.startswith(precedence.KIND) else (name,):
+                _add_text(found, text)
     return found
 
 
@@ -334,7 +359,7 @@ def digest(code: bool, resolver: str, name: str) -> bytes | None:
     if not code or resolver != RESOLVER:
         return None
     try:
-        return extensions.digest(name)
+        return _holder(name).digest(name)
     except Exception:
         return None
 
@@ -351,7 +376,13 @@ def _typing(cls: Any) -> None:
     @functools.wraps(original_call)
     def resolve_function_type(self: Any, func: Any, args: Any, kws: Any) -> Any:
         called(func, args, kws)
-        return original_call(self, func, args, kws)
+        found = None
+        try:
+            found = original_call(self, func, args, kws)
+        finally:
+            if found is None:
+                failed(func)
+        return found
 
     @functools.wraps(original_get)
     def resolve_getattr(self: Any, typ: Any, attr: Any) -> Any:
@@ -384,9 +415,12 @@ def _watched_apply(original: Any) -> Any:
         tried(type(self))
         with Collector() as collector:
             try:
-                return original(self, args, kws)
+                found = original(self, args, kws)
             finally:
                 collector.remember(type(self), args, kws)
+        if found is not None:
+            fitted(type(self))
+        return found
 
     return apply
 

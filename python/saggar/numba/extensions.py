@@ -27,13 +27,14 @@ _TEMPLATES_MODULE = templates.__name__
 
 class Subject:
     """
-    One subject: its text (None if it has none) and what is registered for it, in order. `of`: what an implementation does and the
-    name that it is for, where it is one of several for the classes of a type.
+    One subject: what Numba knows it under, its text (None if it has none) and what is registered for it, in order. `of`: what an
+    implementation does and the name that it is for, where it is one of several for the classes of a type.
     """
 
-    __slots__ = ("text", "items", "of", "_first")
+    __slots__ = ("key", "text", "items", "of", "_first")
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, key: Any, text: str | None) -> None:
+        self.key = key
         self.text = text
         self.items: list[object] = []
         self.of: tuple[str, Any] | None = None
@@ -72,7 +73,7 @@ class _Registry:
         subject = self.by_key.get(key)
         if subject is None:
             text = subject_text(key)
-            subject = self.by_key[key] = Subject(None if text is None else f"{self.kind} {text}")
+            subject = self.by_key[key] = Subject(key, None if text is None else f"{self.kind} {text}")
             if text is not None:
                 self.by_text.setdefault(text, []).append(subject)
         subject.items.append(item)
@@ -109,6 +110,7 @@ class _Index:
         self.lowering_of: dict[int, Subject | None] = {}  # id of an implementation, which its registry keeps alive
         self.template_of: dict[int, Subject] = {}  # id of a template, likewise
         self.of_own_types: list[tuple[str, Any, Any, Any]] = []  # what, name, implementation, types: all but it are Numba's
+        self.of_own_functions: list[Any] = []  # templates of others for Numba's own
         self._growing: list[Any] = []  # the lists that others add to
         self._size = -1  # how much was taken in from them
         self._installed = 0  # how many registries the contexts had
@@ -169,6 +171,8 @@ class _Index:
             return  # it stands in two lists
         if is_foreign(key) or is_foreign_template(template):
             self.template_of[id(template)] = registry.add(key, template)
+            if registry is self.calls and not is_foreign(key):
+                self.of_own_functions.append(template)
 
     def _implementation(self, what: str, name: Any, implementation: Any, signature: Any) -> None:
         function = unwrapped(implementation)
@@ -288,6 +292,11 @@ _type_texts = kinds.ByType()
 def count(text: str) -> int:
     """How much is registered for a subject now."""
     return sum(len(subject.items) for subject in _registered(text, _index))
+
+
+def registered_calls(name: str) -> list[Subject]:
+    """What others registered for the functions of a name, as far as it was taken in."""
+    return _index.calls.by_text.get(name, [])
 
 
 def _registered(text: str, of: _Index) -> list[Subject]:

@@ -10,6 +10,7 @@ from typing import Any
 from numba.core import pythonapi, rewrites
 from numba.core.datamodel.registry import default_manager
 from numba.core.registry import cpu_target
+from numba.core.target_extension import target_registry
 from numba.core.typing import templates
 
 from .. import _saggar
@@ -23,14 +24,15 @@ def digest() -> bytes:
     global _known
     state = _state()
     if state != _known[0]:
-        found = [*_attributes(), *_lowerings(), *_rewrites(), *_types()]
+        found = [*_attributes(), *_first_ways(), *_lowerings(), *_rewrites(), *_types()]
         _known = state, _saggar.sha256(descriptions.encode(tuple(found))) if found else b""
     return _known[1]
 
 
 def _state() -> tuple[Any, ...]:
     """Differs if something was registered since."""
-    return (len(templates.builtin_registry.attributes), len(extensions.index().of_own_types),
+    index = extensions.index()
+    return (len(templates.builtin_registry.attributes), len(index.of_own_types), len(index.of_own_functions),
             *map(len, rewrites.rewrite_registry.rewrites.values()), *[len(of.functions) for of in _passing()],
             list(default_manager._handlers.values()))
 
@@ -48,6 +50,20 @@ def _attributes() -> list[object]:
     cpu_target.typing_context.refresh()
     return [("attribute", extensions.subject_text(t.key), descriptions.template(t)) for t in found
             if (names := _resolved(t)) is None or any(_has_attribute(t.key, name) for name in names)]
+
+
+def _first_ways() -> list[object]:
+    """
+    Ways of typing Numba's own functions that are for this kind of processor: Numba tries them before all others. Those that are for
+    any count where they come before Numba's own, see `precedence`.
+    """
+    found = extensions.index().of_own_functions
+    return [("call", extensions.subject_text(t.key), descriptions.template(t)) for t in found if _is_for_processors(t)]
+
+
+def _is_for_processors(template: Any) -> bool:
+    name = dict(getattr(template, "metadata", None) or {}).get("target")
+    return name not in (None, "generic") and name in target_registry and issubclass(target_registry["cpu"], target_registry[name])
 
 
 def _resolved(template: Any) -> list[str] | None:

@@ -114,6 +114,42 @@ case("model_added", KIND, "a data model of Numba's own type, replaced later", IS
     @register_model(types.Boolean)
     class Model(models.BooleanModel): pass
     """), needed="f", differs=False, alone=True)
+ADDED = """
+    import math, operator
+    from numba import types
+    from numba.extending import lower_builtin, overload, type_callable
+    """
+for name, title, expression, argument, added in (
+        ("overload", "an @overload of a function of NumPy's", "np.sum(x)", "np.ones(3)", "@overload(np.sum)\n    def _own(a): return lambda a: 777"),
+        ("overload_inside", "an @overload of what Numba's own np.average uses", "np.average(x)", "np.ones(3)",
+         "@overload(np.mean)\n    def _own(a): return lambda a: 777"),
+        ("overload_of_builtin", "an @overload of a built-in function", "sorted(x)", "np.ones(2)",
+         "@overload(sorted)\n    def _own(iterable): return lambda iterable: 777"),
+        ("overload_of_operator", "an @overload of an operator, for texts", "len(x + x)", "'ab'", """@overload(operator.add)
+    def _own(a, b):
+        if isinstance(a, types.UnicodeType): return lambda a, b: 'longer'"""),
+        ("overload_for_target", "an @overload for this kind of processor", "x + 1", "3", """@overload(operator.add, target="cpu")
+    def _own(a, b): return lambda a, b: 777"""),
+        ("type_callable", "a @type_callable and a @lower_builtin", "np.cumsum(x)[0]", "np.ones(3)", """@type_callable(np.cumsum)
+    def _type(context):
+        def typer(a): return types.Array(types.float64, 1, "C")
+        return typer
+    @lower_builtin(np.cumsum, types.Array)
+    def _lower(context, builder, sig, args): return context.compile_internal(builder, lambda a: np.full(3, 777.0), sig, args)""")):
+    case(f"own_function_{name}", KIND, f"{title}, for Numba's own types, added later", ISSUE,
+         {"lib.py": f"from . import other\n@njit(cache=True)\ndef f(x): return {expression}", "other.py": ""}, f"lib.f({argument})",
+         append("other.py", ADDED + added), needed="f", alone=True)
+case("own_function_of_own_type", KIND, "an @overload of an operator and of a function of NumPy's, for a type of its own, added later", "numba#9316",
+     {"lib.py": "from . import other\n@njit(cache=True)\ndef f(x): return np.mean(x) + x[0] * len(x)", "other.py": ""}, "lib.f(np.ones(3))",
+     append("other.py", ADDED + """
+    class Own(types.Type): pass
+    @overload(operator.mul)
+    def _times(a, b):
+        if isinstance(a, Own): return lambda a, b: 777
+    @overload(np.sum)
+    def _sum(a):
+        if isinstance(a, Own): return lambda a: 777
+    """), alone=True)
 REGISTRY = """
     from numba import types
     from numba.core.imputils import Registry as Implementations
