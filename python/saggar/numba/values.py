@@ -5,6 +5,8 @@ matter by being that object: it is known by its name.
 """
 from __future__ import annotations
 
+import _abc
+import abc
 import copyreg
 import enum
 import functools
@@ -164,18 +166,21 @@ class Encoder:
         elif not own and "<locals>" in value.__qualname__:
             raise _saggar.Uncacheable(f"a class defined in a function, {value.__module__}.{value.__qualname__}")
         if own and not any(name == "version" for name, _ in fields):
+            fields.append(("bases", tuple([kinds.class_name(cls) for cls in (*value.__mro__[1:-1], *type(value).__mro__[:-2])])))
+            if registered := sorted(set(_registered_with(value))):
+                fields.append(("registered", tuple(registered)))
             fields.extend(self._held(value, list(self._members(value))))
         return _saggar.Record("class", tuple(fields))
 
     def _members(self, value: Any) -> Iterator[tuple[str, Any]]:
-        """What a class and its bases hold; of an installed class its version, and what others may have put into it."""
+        """What a class and its bases hold, in the order in which it was defined, which `vars` shows; of an installed class its version, and what others may have put into it."""
         for cls in (*value.__mro__, *type(value).__mro__):
             if functions.is_pinned_class(cls):
                 continue
             version = self.installed and functions.by_name(cls) is not None and foreign.installed(kinds.module_of(cls))
             if version:
                 yield f"version of {kinds.class_name(cls)}", version
-            for name, held in sorted(vars(cls).items()):
+            for name, held in list(vars(cls).items()):
                 if not (isinstance(held, enum.Enum) or name.startswith("_") and name in _OF_ENUMS
                         or version and not _is_put_in(held)):
                     yield f"{cls.__qualname__}.{name}", held
@@ -280,6 +285,14 @@ class Encoder:
         return _saggar.Record("object", tuple(fields))
 
 
+def _registered_with(cls: Any) -> Iterator[str]:
+    """The classes that were registered with an abstract one, or with one derived from it: `issubclass` counts them in."""
+    if isinstance(cls, abc.ABCMeta):
+        yield from (kinds.class_name(found) for reference in _abc._get_dump(cls)[0] if (found := reference()) is not None)
+        for derived in type.__subclasses__(cls):
+            yield from _registered_with(derived)
+
+
 def _pickled(value: Any) -> list[tuple[str, Any]] | None:
     """What a library's object holds, as it would be pickled; None if it cannot be (a lock, a file)."""
     if isinstance(value, MappingProxyType):
@@ -298,10 +311,10 @@ def _pickled(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _state(value: Any) -> list[tuple[str, Any]] | None:
-    """What an object consists of: its attributes, and what it holds as a built-in container or number; None if it holds more."""
+    """What an object consists of: its attributes in their order, and what it holds as a built-in container or number; None if it holds more."""
     cls = type(value)
     slots = [name for base in cls.__mro__ for name in _slots(base) if hasattr(value, name)]
-    state = [*sorted(getattr(value, "__dict__", {}).items()), *((f"slot {name}", getattr(value, name)) for name in slots)]
+    state = [*getattr(value, "__dict__", {}).items(), *((f"slot {name}", getattr(value, name)) for name in slots)]
     solid = next((base for base in _SOLID if isinstance(value, base)), object)
     if solid is not object:
         state.append(("value", solid(value)))

@@ -290,6 +290,19 @@ for name, title, made, read in (
               changes=(edit("other.py", "return 1", "return 2") if "return 1" in made else
                        edit("other.py", "default=1", "default=2") if "default=1" in made else edit("other.py", "a=1", "a=2") if "a=1" in made else
                        edit("other.py", "a = 1", "a = 2") if "a = 1" in made else edit("other.py", "h = 1", "h = 2"),))
+for name, title, made, read, old, new in (
+        ("class_order", "the order of a class's attributes", "class H:\n        a = 1; b = 2",
+         "[value for name, value in vars(H).items() if not name.startswith('__')][0]", "a = 1; b = 2", "b = 2; a = 1"),
+        ("object_order", "the order of an object's attributes", "class H:\n        def __init__(self, **given): self.__dict__.update(given)\n    "
+         "h = H(a=1, b=2)", "list(h.__dict__.values())[0]", "a=1, b=2", "b=2, a=1"),
+        ("bases", "an empty base of a class", "class A: pass\n    class B: pass\n    class H(A): pass", "int(issubclass(H, A))", "H(A)", "H(B)"),
+        ("metaclass", "an empty metaclass", "class A(type): pass\n    class B(type): pass\n    class H(metaclass=A): pass", "int(type(H) is A)",
+         "metaclass=A", "metaclass=B"),
+        ("registered_class", "a class registered with an abstract one", "import abc\n    class A(abc.ABC): pass\n    class H: pass",
+         "int(issubclass(H, A))", "class H: pass", "class H: pass\nA.register(H)"),
+        ("registered_with_derived", "a class registered with one that is derived from an abstract one", "import abc\n    class A(abc.ABC): pass\n    "
+         "class B(A): pass\n    class H: pass", "int(issubclass(H, A))", "class H: pass", "class H: pass\nB.register(H)")):
+    extension(f"overload_reads_{name}", f"{title}, read by an @overload", ISSUE, READS.format(made=made, read=read), changes=(edit("other.py", old, new),))
 extension("overload_of_source", "an @overload whose implementation is made from source code", ISSUE, """
     from numba.extending import overload
     @njit
