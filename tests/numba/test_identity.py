@@ -237,3 +237,23 @@ def test_environments():
     second.consts.append(2)
     assert not environments.remember(second, environments.constants(second)), "other constants under one name"
     assert environments.obtain("made up", environments.constants(second), {"__name__": "elsewhere"}) is None
+
+
+def test_a_set_of_functions():
+    """Their addresses give it another order in each process."""
+    made = []
+    for _ in range(20):
+        space = {}
+        exec("def p(): return 1\ndef q(): return 2\ndef r(): return 3\nclass C: held = [{p, q, r}, frozenset([(p, 1), (q, 2)])]\n"
+             "def f(): return [g() for g in C.held[0]]", space)
+        made.append(space)
+    assert len({tuple(space["C"].held[0]).index(space["p"]) for space in made}) > 1, "the order is to be seen"
+    assert len({identity.content(space["f"], interpreted=True).digest for space in made}) == 1
+
+
+def test_a_set_of_functions_that_have_one_name():
+    def made(k): return lambda: k
+    held = {made(1), made(2)}
+    def f(): return held
+    with pytest.raises(_saggar.Uncacheable, match="a set of functions that have one name"):
+        identity.content(f, interpreted=True)

@@ -114,6 +114,27 @@ def test_default_is_asked_once_and_its_answer_counts():
         encode([thing], refuse)
 
 
+def test_the_members_of_a_set_are_asked_about_in_an_order():
+    class Thing:
+        def __init__(self, n):
+            self.n = n
+
+    asked = []
+
+    def default(thing):
+        asked.append(thing.n)
+        return len(asked)
+
+    for held in ({Thing(n) for n in range(20)}, frozenset(Thing(n) for n in range(20))):
+        asked.clear()
+        assert encode([held], default, lambda members: sorted(members, key=lambda thing: thing.n)) == encode([type(held)(range(1, 21))])
+        assert asked == list(range(20))
+    with pytest.raises(Uncacheable, match="no order at \\[0\\]"):
+        encode([held], default, lambda members: (_ for _ in ()).throw(Uncacheable("no order")))
+    with pytest.raises(TypeError):
+        encode([held], default, lambda members: None)
+
+
 def test_cycle_through_default():
     """An object that its own stand-in leads to becomes a reference back to the stand-in."""
 

@@ -82,8 +82,25 @@ static int encode_sequence(struct ext_encoder *e, PyObject *sequence) {
     return PySequence_Fast_GET_SIZE(sequence) == n ? 0 : changed(e);
 }
 
+/** The members of a set, in the order in which `default` is asked about them. */
+static PyObject *iterate_set(struct ext_encoder *e, PyObject *set) {
+    if (e->order == NULL) {
+        return PyObject_GetIter(set);
+    }
+    PyObject *ordered = PyObject_CallOneArg(e->order, set);
+    if (ordered == NULL) {
+        if (PyErr_ExceptionMatches(e->state->uncacheable)) {
+            ext_add_place(e);
+        }
+        return NULL;
+    }
+    PyObject *each = PyObject_GetIter(ordered);
+    Py_DECREF(ordered);
+    return each;
+}
+
 static int encode_set(struct ext_encoder *e, PyObject *set) {
-    PyObject *each = PyObject_GetIter(set), *member;
+    PyObject *each = iterate_set(e, set), *member;
     if (each == NULL) {
         return -1;
     }
@@ -297,9 +314,9 @@ static PyObject *encode_all(struct ext_encoder *e, PyObject *value) {
 }
 
 static PyObject *encode(PyObject *module, PyObject *args, PyObject *names) {
-    static char *keywords[] = {"value", "default", NULL};
-    PyObject *value, *callback = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "O|O:encode", keywords, &value, &callback)) {
+    static char *keywords[] = {"value", "default", "order", NULL};
+    PyObject *value, *callback = Py_None, *order = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, names, "O|OO:encode", keywords, &value, &callback, &order)) {
         return NULL;
     }
     struct ext_encoder *e = PyMem_Malloc(sizeof *e);
@@ -308,6 +325,7 @@ static PyObject *encode(PyObject *module, PyObject *args, PyObject *names) {
     }
     e->state = ext_state_of_module(module);
     e->callback = callback == Py_None ? NULL : callback;
+    e->order = order == Py_None ? NULL : order;
     e->depth = 0;
     int err = saggar_encoder_new(&e->out);
     PyObject *result = NULL;
@@ -323,8 +341,8 @@ static PyObject *encode(PyObject *module, PyObject *args, PyObject *names) {
 
 PyMethodDef ext_encode_methods[] = {
     {"encode", (PyCFunction)(void (*)(void))encode, METH_VARARGS | METH_KEYWORDS,
-     "encode(value, default=None)\n--\n\n"
+     "encode(value, default=None, order=None)\n--\n\n"
      "The canonical encoding. `default` is asked about objects of other types and returns what stands for "
-     "them."},
+     "them; about a set's members in the order in which `order` gives them."},
     {NULL, NULL, 0, NULL},
 };

@@ -78,6 +78,7 @@ struct ext_encoder {
     ext_state *state;
     saggar_encoder *out;
     PyObject *callback; /**< borrowed, or NULL */
+    PyObject *order;    /**< likewise */
     int depth;
     struct ext_level level[EXT_MAX_DEPTH];
 };

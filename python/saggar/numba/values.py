@@ -14,7 +14,7 @@ import io
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from types import (BuiltinFunctionType, CodeType, FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, MethodType,
                    ModuleType)
 from typing import Any
@@ -67,7 +67,7 @@ class Encoder:
     """
 
     def __init__(self, reference: Callable[[object], object], interpreted: bool = False, installed: bool = False,
-                 limit: int | None = None) -> None:
+                 limit: int | None = None, sets: Set[int] = frozenset()) -> None:
         self.reference = reference
         self.interpreted = interpreted
         self.read: object = None  # what has a name in the function that reads it
@@ -75,12 +75,23 @@ class Encoder:
         self.limit = limit
         self.met = 0
         self._open: list[object] = []  # types that are being encoded
+        self._sets = sets  # ids of those whose members are being ordered
         self._held_before: dict[int, tuple[int, object]] = {}  # number and object, by id: many may hold the same one
 
     def encode(self, value: object) -> bytes:
         if isinstance(value, np.ndarray) and value.nbytes > LARGEST_ARRAY:
             raise _saggar.Uncacheable(f"an array of {value.nbytes} bytes")
-        return _saggar.encode(value, self.other)
+        return _saggar.encode(value, self.other, self.ordered)
+
+    def ordered(self, members: Any) -> Any:
+        """The members of a set in an order that is the same in every process: functions are numbered as they are met."""
+        if id(members) in self._sets or all(type(member) in _PRIMITIVES for member in members):
+            return members
+        alone = [(Encoder(_apart, self.interpreted, self.installed, self.limit, {*self._sets, id(members)}).encode(member), member)
+                 for member in members]
+        if len({encoded for encoded, _ in alone}) < len(alone):
+            raise _saggar.Uncacheable("a set of functions that have one name")
+        return [member for _, member in sorted(alone, key=lambda one: one[0])]
 
     def other(self, value: Any) -> object:
         """The canonical value of an object that is not a plain value. Raises Uncacheable."""
@@ -283,6 +294,15 @@ class Encoder:
         if version:
             fields.append(("version", version))
         return _saggar.Record("object", tuple(fields))
+
+
+def _apart(target: Any) -> object:
+    """What tells functions apart without their content, which may lead back to them."""
+    found = functions.describe(target)
+    if found is None:
+        raise _saggar.Uncacheable(kinds.what(target))
+    digest = None if found.python is None else _saggar.Digest("code", code.facts(found.python.__code__).digest)
+    return _saggar.Record("function", (("kind", found.kind), ("module", found.module), ("name", found.qualname), ("code", digest)))
 
 
 def _registered_with(cls: Any) -> Iterator[str]:
