@@ -32,7 +32,7 @@ def subject(template: type) -> str | None:
 
 
 def _subject(template: Any) -> str | None:
-    key = template.key
+    key = getattr(template, "key", None)
     if _is_others(key) or extensions.is_foreign_template(template) or not _ways(key) or _is_first(template):
         return None
     return f"{KIND}{extensions.subject_text(key)} {_name(template)}"
@@ -47,14 +47,14 @@ def _is_first(template: Any) -> bool:
 
 def of_none(key: Any) -> str | None:
     """The subject of a function of which no way fits: all that others register for it comes before that."""
-    if getattr(type(key), "__hash__", None) is None or _is_others(key) or not _ways(key):
+    if _is_others(key) or not _ways(key):
         return None
     return f"{KIND}{extensions.subject_text(key)} {_NONE}"
 
 
 def _is_others(key: Any) -> bool:
-    """True if a function is not Numba's, or is one of a type: see `overrides`."""
-    return isinstance(key, tuple) or extensions.is_foreign(key)
+    """True if a function is not one that Numba has, or belongs to a type: see `overrides`."""
+    return getattr(type(key), "__hash__", None) is None or isinstance(key, tuple) or extensions.is_foreign(key)
 
 
 def _name(template: Any) -> str:
