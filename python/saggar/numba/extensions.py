@@ -392,8 +392,14 @@ def digest(text: str) -> bytes | None:
     describe = descriptions.lowering if kind == "lowering" else descriptions.template
     contents = {descriptions.encode(tuple([describe(item) for item in subject.items])) for subject in subjects}
     if len(contents) > 1:
-        raise _saggar.Uncacheable(f"several things have one name: {text}")
+        raise _saggar.Uncacheable(f"several things have one name: {kind} {_shown(subjects[0].key)}")
     return _saggar.sha256(contents.pop())
+
+
+def _shown(key: Any) -> str:
+    """What something is registered for, for a message."""
+    parts = [part for part in (key if isinstance(key, tuple) else (key,)) if part != ""]
+    return " ".join(f"{part.__module__}:{part.__qualname__}" if hasattr(part, "__qualname__") else str(part) for part in parts)
 
 
 _NOTHING = bytes(32)  # for the classes of a type, that nothing is registered is worth knowing
