@@ -449,10 +449,12 @@ def test_an_overload_that_is_registered_again(project):
         def g(x): pass
         overload(g)(made(int(os.environ["K"])))
         @njit(cache=True)
+        def first(x): return x
+        @njit(cache=True)
         def f(x): return g(x)
         """)
-    program = "import importlib, os, lib\nlib.f(10)\nos.environ['K'] = os.environ['THEN']\nimportlib.reload(lib)\nprint(lib.f(10))"
-    assert project.good("import lib\nprint(lib.f(10))", K="1").cacheable() == ["numba:lib:f"]
+    program = "import importlib, os, lib\nlib.first(10)\nos.environ['K'] = os.environ['THEN']\nimportlib.reload(lib)\nprint(lib.f(10))"
+    assert project.good("import lib\nprint(lib.first(10), lib.f(10))", K="1").cacheable() == ["numba:lib:f", "numba:lib:first"]
     again = project.good(program, K="1", THEN="1")
     assert (again.out, again.cacheable()) == ("11\n", [])
     changed = project.good(program, K="1", THEN="2")

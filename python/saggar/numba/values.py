@@ -184,7 +184,10 @@ class Encoder:
         return _saggar.Record("class", tuple(fields))
 
     def _members(self, value: Any) -> Iterator[tuple[str, Any]]:
-        """What a class and its bases hold, in the order in which it was defined, which `vars` shows; of an installed class its version, and what others may have put into it."""
+        """
+        What a class and its bases hold, in the order of their definition, which `vars` shows; of an installed class its version, and
+        what others may have put into it.
+        """
         for cls in (*value.__mro__, *type(value).__mro__):
             if functions.is_pinned_class(cls):
                 continue
