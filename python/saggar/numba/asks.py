@@ -60,10 +60,10 @@ def name(value: Any) -> str | None:
 
 def found(python: FunctionType, kind: str) -> str | None:
     """What a function of this kind asks for while Numba compiles, by name; None if that is nothing."""
-    if kind not in ("python", "intrinsic") or functions.is_overloaded(python):
+    if kind not in ("python", "intrinsic", "overload") or functions.is_overloaded(python):
         return None  # Numba compiles it
     default = next(filter(None, map(name, (*(python.__defaults__ or ()), *(python.__kwdefaults__ or {}).values()))), None)
-    return default or next(_in(python, python.__code__, False, kind == "python"), None)
+    return default or next(_in(python, python.__code__, False, kind != "intrinsic"), None)
 
 
 def _in(python: FunctionType, code: CodeType, inside: bool, compiles: bool) -> Iterator[str]:

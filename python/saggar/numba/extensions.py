@@ -263,7 +263,8 @@ def subject_text(key: Any) -> str | None:
         name = getattr(key, "__name__", None)
         if isinstance(name, str) and getattr(sys.modules.get("numpy"), name, None) is key:
             return f"numpy:{name}"
-        return f"code {identity.content(key).digest.hex()}"
+        first = next(iter(functions.own_overloads(key)), key)  # others may be registered later
+        return f"code {identity.content(first).digest.hex()}"
     except Exception:
         return None
 

@@ -95,7 +95,7 @@ def _is_library(top: str) -> bool:
     return file == "frozen" or isinstance(file, str) and file.startswith(_LIBRARY) and "site-packages" not in file
 
 
-_overloaded: set[int] = set()  # ids of functions that the registry keeps alive
+_overloaded: dict[int, list[Any]] = {}  # by ids of functions, which the registry keeps alive: what stands for them
 _overloads_read = 0
 
 
@@ -106,8 +106,20 @@ def is_overloaded(function: object) -> bool:
     if len(registered) > _overloads_read:
         fresh = registered[_overloads_read:]
         _overloads_read += len(fresh)
-        _overloaded.update(id(value) for value, _ in fresh)
+        for value, found in fresh:
+            _overloaded.setdefault(id(value), []).extend(getattr(found, "templates", ()))
     return id(function) in _overloaded
+
+
+def own_overloads(function: object) -> list[Any]:
+    """The overloads of a function that no name leads to, as a factory makes it with them: they tell it from others of its code."""
+    if not is_overloaded(function) or by_name(function) is not None:
+        return []
+    return [template for template in _overloaded[id(function)] if is_overload(template)]
+
+
+def is_overload(obj: object) -> bool:
+    return isinstance(obj, type) and "_overload_func" in vars(obj)
 
 
 def is_dispatcher(obj: object) -> bool:
@@ -131,6 +143,10 @@ def describe(obj: Any) -> Function | None:
     """How a function-like object is described, or None if it is none."""
     if isinstance(obj, FunctionType):
         return Function("python", obj, [])
+    if is_overload(obj):
+        return Function("overload", obj._overload_func, [
+            ("options", _saggar.Map(dict(getattr(obj, "_jit_options", None) or {}))), ("strict", getattr(obj, "_strict", None)),
+            ("inline", getattr(getattr(obj, "_inline", None), "value", None)), ("prefer literal", bool(obj.prefer_literal))])
     if isinstance(obj, dispatcher.Dispatcher):
         return Function("dispatcher", obj.py_func, [
             ("class", class_name(type(obj))), *options(obj.targetoptions, obj.locals), *_signatures(obj),

@@ -148,7 +148,7 @@ def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple
     while todo:
         numbers, interpreted, targets = todo[-1]
         for obj in targets:
-            inner = interpreted or isinstance(obj, extending._Intrinsic)
+            inner = interpreted or isinstance(obj, extending._Intrinsic) or functions.is_overload(obj)
             number = index.get((id(obj), inner))
             if number is not None:
                 numbers.append(number)
@@ -296,6 +296,9 @@ def _build(obj: Any, interpreted: bool, installed: bool) -> Node:
         found = code.facts(python.__code__)
         digest = found.digest
         _read_python(node, obj, python, found, reading)
+    for number, overload in enumerate(functions.own_overloads(obj)):
+        reading.take(f"overload {number}", overload)
+        node.mutable = True  # more may be registered
     node.encoded = _saggar.encode(_saggar.Record(function.kind, (
         ("module", function.module),
         ("qualname", function.qualname),
