@@ -36,6 +36,7 @@ done = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadT
 sys.exit(0 if done.wasSuccessful() else 1)
 """
 DIFFERENT = {
+    "TestCache.test_cache_reuse": "a module is imported twice: in object mode, both would read the global variables of one; the second is compiled",
     "TestCache.test_recompile": "a global is rebound between two imports: Numba serves the code with the old value, Saggar the new one",
     "TestCache.test_nbi_reproducible_after_touch": "it reads Numba's index files",
     "TestCacheFileCollision.test_file_location": "it reads the names of Numba's index files",
