@@ -62,6 +62,8 @@ def found(python: FunctionType, kind: str) -> str | None:
     """What a function of this kind asks for while Numba compiles, by name; None if that is nothing."""
     if kind not in ("python", "intrinsic", "overload") or functions.is_overloaded(python):
         return None  # Numba compiles it
+    if functions.is_pinned(python.__globals__.get("__name__")):
+        return None  # such as what dataclasses put into a class, against endless recursion
     default = next(filter(None, map(name, (*(python.__defaults__ or ()), *(python.__kwdefaults__ or {}).values()))), None)
     return default or next(_in(python, python.__code__, False, kind != "intrinsic"), None)
 

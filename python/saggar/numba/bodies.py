@@ -20,8 +20,8 @@ from . import frames
 TAG = re.compile(r"B28v([cr][a-z2-7]{26})")
 PART = "bodies"
 _FUNCTION = re.compile(r'^define [^@\n]*@("[^"\n]*"|[-\w.$]+)\(.*?^}', re.M | re.S)
-# What has another name in each run: values, attributes, metadata, addresses.
-_NUMBERED = re.compile(r'%"[^"]*"|%[-\w.$]+|[!#]\d+|\.\d{9,}| at 0x[0-9a-f]+|numba\.dynamic\.globals\.[0-9a-f]+')
+# What has another name in each run: labels, values, attributes, metadata, addresses.
+_NUMBERED = re.compile(r'^"?[^\s":]+"?:|%"[^"]*"|%[-\w.$]+|[!#]\d+|\.\d{9,}| at 0x[0-9a-f]+|numba\.dynamic\.globals\.[0-9a-f]+', re.M)
 _known: dict[str, dict[str, bytes]] = {}  # by name: the symbols that it is in, and their bodies
 _doubtful: set[str] = set()  # names with two bodies in this process
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numba.core import types
+from numba.core.compiler_machinery import CompilerPass
 from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
@@ -196,6 +197,7 @@ class Encoder:
                 yield f"version of {kinds.class_name(cls)}", version
             for name, held in list(vars(cls).items()):
                 if not (isinstance(held, enum.Enum) or name.startswith("_") and name in _OF_ENUMS
+                        or name == "pass_id" and issubclass(cls, CompilerPass)  # counted in the order of imports
                         or version and not _is_put_in(held)):
                     yield f"{cls.__qualname__}.{name}", held
 
