@@ -19,7 +19,8 @@ def encode(value: object, default: Callable[[object], object] | None = None,
            order: Callable[[Any], Iterable[object]] | None = None) -> bytes:
     """The canonical encoding of None, bool, int, float, complex, bytes, str, list, tuple, set, frozenset, dict (ordered map), exact types
     only; numpy dtype, ndarray and scalar; Record, Map, Digest, Raw. For anything else `default(obj)` is called and must return
-    something encodable (else Uncacheable); about the members of a set in the order in which `order(set)` gives them. Cycles through containers become back references. Memory views and bytearray: not encodable."""
+    something encodable (else Uncacheable); about the members of a set in the order in which `order(set)` gives them. Cycles through
+    containers become back references. Memory views and bytearray: not encodable."""
 
 class Record:
     """A record value: type name and fields in the order given."""

@@ -131,10 +131,9 @@ static int read_object(struct audit *a, const struct sg_entry_view *view, const 
     if (sg_entry_find(view, SG_SECTION_PART, "bodies", &section) == SAGGAR_OK)
         err = sg_entry_bytes(view, &section, SG_FULL, &bodies, &a->bodies_size, &owned_bodies);
     a->bodies = (const char *)bodies;
-    if (err == SAGGAR_OK && size >= 4 &&
-        memcmp(data, "\177ELF", 4) == 0) /* else nothing that a linker would read */
+    bool is_elf = size >= 4 && memcmp(data, "\177ELF", 4) == 0; /* else nothing that a linker would read */
+    if (err == SAGGAR_OK && is_elf)
         err = sg_definitions_each(data, size, on_definition, a);
-    a->bodies_size = 0;
     free(owned_bodies);
     free(owned);
     return err == SAGGAR_EUNSUPPORTED ? SAGGAR_OK : err;
@@ -300,10 +299,9 @@ const struct cli_command cli_audit = {
     .summary = "find symbols with two bodies, and entries this host cannot run",
     .about = "Reads the machine code of every entry. A process that loads two entries binds a symbol name "
              "once, so two different bodies under one name would give wrong results: each such pair is "
-             "listed. What they were generated "
-             "from is compared where the entries say it, else their machine code, and only "
-             "among entries for the same "
-             "processor features, since code for another processor differs by nature.\n\n"
+             "listed. What they were generated from is compared where the entries say it, else their "
+             "machine code, and only among entries for the same processor features, since code for "
+             "another processor differs by nature.\n\n"
              "An entry that needs another architecture, or features that this processor lacks, is listed "
              "with what it needs; run "
              "the command where the image will be used. Without a path: the store.",

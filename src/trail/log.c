@@ -1,6 +1,7 @@
 /*
  * The misses log: what missed in ordinary runs, without SAGGAR_TRAIL. One write() per event to a file opened
- * for appending, so that processes do not mix; at 1 MiB it is renamed to `.1`, which replaces the older one.
+ * for appending, so that processes do not mix; at 1 MiB it is renamed to `.1`, which replaces the older one. Where the
+ * process that renames it is held up, the others append on, to 2 MiB at most.
  *
  * Nothing is kept open, and nothing is written into a directory that is not this user's own.
  */

@@ -67,6 +67,7 @@ class Seen:
     output: str
     misses: int = -1
     hits: int = -1
+    refused: int = 0  # of the misses, those of functions that cannot be cached
     stored: int = -1
     faults: int = -1
     not_stored: list[str] = field(default_factory=list)  # "reason (detail): functions"
@@ -93,6 +94,7 @@ def counted(command: list[object], env: Path, values: dict[str, str], name: str)
     except ValueError:
         rows = []
     seen.keys = [row["key"] for row in rows if row["event"] == "miss" for _ in range(row["times"])]
+    seen.refused = sum(row["times"] for row in rows if row["event"] == "miss" and row["reason"] == "uncacheable")
     for row in rows:
         if row["event"] == "miss":
             seen.missed.append((function_of(row["function"]), f"{row['reason']} ({row['detail']})"))

@@ -61,6 +61,11 @@ class Project:
         path.write_text(textwrap.dedent(source))
         return path
 
+    def distribution(self, root: str, name: str, version: str) -> None:
+        """What an installer notes beside the package of this name, which is in `root`."""
+        self.write(f"{root}/{name}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        self.write(f"{root}/{name}-{version}.dist-info/RECORD", f"{name}/__init__.py,,\n")
+
     def start(self, program: str, **env: str) -> tuple[subprocess.Popen, Path]:
         self.runs += 1
         events = self.work / f"events{self.runs}"

@@ -65,7 +65,7 @@ def test_bodies_are_the_same_in_every_process(project):
         import lib
         lib.both(20)
         from saggar.numba import bodies
-        print(sorted((symbol, body.hex()) for known in bodies._known.values() for symbol, body in known.items() if "lib4both" in symbol or "make" in symbol))
+        print(sorted((symbol, body.hex()) for symbol, body in bodies._known.items() if "lib4both" in symbol or "make" in symbol))
         """
     outs = {project.good(listed, PYTHONHASHSEED=seed).out for seed in "123"}  # the first compiles; the others are served, and compile the rest
     assert len(outs) == 1 and outs.pop().count("_ZN") >= 3

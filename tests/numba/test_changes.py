@@ -106,6 +106,26 @@ def test_boundscheck_finds_what_it_should(project):
     assert checked.out == "no\n"
 
 
+def test_what_was_compiled_before_the_configuration_changed(project):
+    """A function that it is linked into is not stored under the new configuration."""
+    program = """
+        import os
+        from numba import njit
+        import numpy as np
+        @njit
+        def g(a, i): return a[i]
+        @njit(cache=True)
+        def f(a, i): return g(a, i) + 0.0
+        if "BEFORE" in os.environ: g(np.arange(3.0), 0)
+        os.environ["NUMBA_BOUNDSCHECK"] = "1"
+        try: print(f(np.arange(9.0)[:3], 5))
+        except IndexError: print("no")
+        """
+    first = project.good(program, BEFORE="1")
+    assert first.out == "5.0\n" and first.names("not-stored") == ["f"]
+    assert project.good(program).out == "no\n"
+
+
 def test_fastmath_set_is_in_the_key_whatever_its_order(project):
     program = """
         from numba import njit

@@ -103,8 +103,7 @@ def install(project, size, version="1.0", plus=" + 1"):
     root = f"lib{version}/site-packages"
     source = "".join(textwrap.dedent(LIBRARY.format(i=i, j=(i + 1) % size, plus=plus)) for i in range(size))
     project.write(f"{root}/biglib/__init__.py", source + "class Top(C0):\n    limit = 1\n")
-    project.write(f"{root}/biglib-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: biglib\nVersion: {version}\n")
-    project.write(f"{root}/biglib-{version}.dist-info/RECORD", "biglib/__init__.py,,\n")
+    project.distribution(root, "biglib", version)
     return f"import sys; sys.path.insert(0, {str(project.root / root)!r})\n"
 
 
@@ -206,3 +205,21 @@ def test_the_highest_recursion_limit(project):
         def f(x): return g(x)
         print(f(1), sys.getrecursionlimit())
         """)
+
+
+def test_what_a_large_graph_of_compiled_functions_reads(project):
+    """As PyTensor makes them: each of many functions calls another that a factory made with its overload."""
+    project.good("""
+    from numba import njit
+    from numba.extending import overload
+    from saggar.numba import identity
+    def make(i):
+        def g(x): pass
+        @overload(g)
+        def ov(x): return lambda x: x + i
+        return njit(lambda x: g(x))
+    made = {f"f{i}": make(i) for i in range(700)}
+    exec("def f(x): return " + " + ".join(f"{name}(x)" for name in made), made)
+    found = identity.content(njit(made["f"]))
+    assert not found.installed and sum(node.size for node in found.nodes) > identity.LARGEST
+    """)

@@ -22,7 +22,8 @@ PART = "bodies"
 _FUNCTION = re.compile(r'^define [^@\n]*@("[^"\n]*"|[-\w.$]+)\(.*?^}', re.M | re.S)
 # What has another name in each run: labels, values, attributes, metadata, addresses.
 _NUMBERED = re.compile(r'^"?[^\s":]+"?:|%"[^"]*"|%[-\w.$]+|[!#]\d+|\.\d{9,}| at 0x[0-9a-f]+|numba\.dynamic\.globals\.[0-9a-f]+', re.M)
-_known: dict[str, dict[str, bytes]] = {}  # by name: the symbols that it is in, and their bodies
+_names: set[str] = set()  # the content-derived names that were given here, or came with entries
+_known: dict[str, bytes] = {}  # the bodies, by the symbols that such a name is in
 _doubtful: set[str] = set()  # names with two bodies in this process
 
 
@@ -32,11 +33,11 @@ class Second(Exception):
 
 def named(name: str) -> None:
     """A content-derived name was given to a function here, or came with an entry."""
-    _known.setdefault(name, {})
+    _names.add(name)
 
 
 def is_named(name: str) -> bool:
-    return name in _known
+    return name in _names
 
 
 def is_doubtful(name: str) -> bool:
@@ -52,38 +53,31 @@ def generated(text: str) -> None:
         if tag is None or tag[1][0] == "r" or symbol.startswith(".kernel."):
             continue
         body = "\n".join(sorted(_NUMBERED.sub("%", match[0]).split("\n")))
-        if not _take(tag[1], symbol, hashlib.sha256(body.encode()).digest()):
+        if not _take(symbol, hashlib.sha256(body.encode()).digest()):
             frame = frames.running()[-1] if frames.running() else None
             if frame is not None and frame.repeats and not frame.doubted:
                 raise Second(symbol)
             _doubtful.add(tag[1])
 
 
-def _take(name: str, symbol: str, digest: bytes) -> bool:
+def _take(symbol: str, digest: bytes) -> bool:
     """False if the symbol has another body already."""
-    if _known.get(name, {}).get(symbol) != digest:
+    if _known.get(symbol) != digest:
         if not _saggar.register_symbol(symbol, digest):
             return False
-        _known.setdefault(name, {})[symbol] = digest
+        _known[symbol] = digest
     return True
 
 
 def defined(symbols: Iterable[str]) -> bytes:
     """The part for an object that defines these symbols."""
-    lines = []
-    for symbol in sorted(symbols):
-        tag = TAG.search(symbol)
-        digest = _known.get(tag[1], {}).get(symbol) if tag is not None else None
-        if digest is not None:
-            lines.append(f"{digest.hex()} {symbol}\n")
-    return "".join(lines).encode()
+    return "".join([f"{_known[symbol].hex()} {symbol}\n" for symbol in sorted(symbols) if symbol in _known]).encode()
 
 
 def admit(part: bytes) -> str | None:
     """Takes in the part of an entry; the symbol that has another body here, or None."""
     for line in part.decode().splitlines():
         digest, _, symbol = line.partition(" ")
-        tag = TAG.search(symbol)
-        if tag is not None and not _take(tag[1], symbol, bytes.fromhex(digest)):
+        if not _take(symbol, bytes.fromhex(digest)):
             return symbol
     return None

@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar, process
-from . import extensions, frames, functions, identity, kinds, memos, nodes, overrides, precedence
+from . import extensions, frames, functions, identity, kinds, memos, nodes, overrides, precedence, recipe
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -24,15 +24,20 @@ _of_template: WeakKeyDictionary[type, dict[Any, frozenset[Any]]] = WeakKeyDictio
 
 
 class Made(NamedTuple):
-    """A function that was compiled into something else: its content then, and what replaced Numba's own."""
+    """A function that was compiled into something else: its content, and the surroundings, then."""
 
     python: Any  # a weak reference
     content: bytes | None
-    replaced: bytes
+    surroundings: tuple[bytes, bytes]
 
-    def holds(self) -> bool:
+    def holds(self, now: tuple[bytes, bytes]) -> bool:
         python = self.python()
-        return self.replaced == overrides.digest() and (python is None or self.content == identity.known_digest(python))
+        return self.surroundings == now and (python is None or self.content == identity.known_digest(python))
+
+
+def _surroundings() -> tuple[bytes, bytes]:
+    """What replaced Numba's own, and Numba's configuration, now."""
+    return overrides.digest(), recipe.environment()[1]
 
 
 class Seen(NamedTuple):
@@ -298,11 +303,12 @@ def _add_made(subjects: set[Any], python: Any) -> None:
         content = identity.content(python)
     except _saggar.Uncacheable:
         content = None
+    now = _surroundings()
     for made in [each for each in subjects if isinstance(each, Made)]:
         other = made.python()
-        if content is not None and (other is None or content.has(other)) and made.holds():
+        if content is not None and (other is None or content.has(other)) and made.holds(now):
             subjects.discard(made)
-    subjects.add(Made(weakref_to(python), None if content is None else content.digest, overrides.digest()))
+    subjects.add(Made(weakref_to(python), None if content is None else content.digest, now))
 
 
 def typed(cres: Any, subjects: set[str]) -> None:
@@ -325,11 +331,12 @@ def records(subjects: set[Any]) -> list[tuple[Any, ...]]:
 def _records(subjects: set[Any]) -> list[tuple[Any, ...]]:
     result = []
     extensions.index().refresh(all_registries=True)
+    now = _surroundings()
     for made in subjects:
         if isinstance(made, Seen) and not made.holds():
             raise _saggar.Uncacheable(f"something was registered for {made.text} since a function in it was compiled")
-        if isinstance(made, Made) and not made.holds():
-            raise _saggar.Uncacheable("something that a function in it reads has changed since that was compiled")
+        if isinstance(made, Made) and not made.holds(now):
+            raise _saggar.Uncacheable("something that a function in it reads, or Numba's configuration, has changed since that was compiled")
         if isinstance(made, Refused):
             raise _saggar.Uncacheable(made.reason)
     texts = {subject for subject in subjects if isinstance(subject, str)}

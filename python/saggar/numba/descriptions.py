@@ -56,27 +56,12 @@ def _inner(value: Any) -> list[FunctionType]:
 
 def template(found: Any) -> object:
     """An overload, an intrinsic, or a template that is written as a class."""
-    fields = vars(found)
-    if "_overload_func" in fields:
-        return _saggar.Record("overload", (
-            ("function", by_content(found._overload_func)),
-            ("attribute", fields.get("_attr")),
-            ("options", _saggar.Map(dict(fields.get("_jit_options") or {}))),
-            ("strict", fields.get("_strict")),
-            ("inline", _inline(fields.get("_inline"))),
-            ("literal", bool(found.prefer_literal)),
-            ("target", dict(fields.get("metadata") or {}).get("target")),
-        ))
-    if "_definition_func" in fields:
+    if functions.is_overload(found):
+        return by_content(found)
+    if "_definition_func" in vars(found):
         return _saggar.Record("intrinsic", (("function", by_content(found._definition_func)),
                                             ("literal", bool(found.prefer_literal))))
     return written_class(found)
-
-
-def _inline(options: Any) -> object:
-    options = getattr(options, "__func__", options)
-    value = getattr(options, "value", None)
-    return by_content(value) if isinstance(value, FunctionType) else value
 
 
 def written_class(cls: type) -> object:

@@ -2,7 +2,7 @@
 
 Code and constants must stay together. Every Environment with constants is kept for the life of the process (compiled
 code is never unloaded either), and one name stands for one list of constants: where the lists differ, the entry is
-refused. One without constants is never read; it lives as long as Numba keeps it, and so do the globals in it.
+refused. One without constants is never read, but asked whether it is there; it lives as long as Numba keeps it, and so do the globals in it.
 """
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from numba.core.environment import Environment
 from .. import _saggar
 from . import codec
 
+NONE = codec.Codec().encode(())  # no constants
+EMPTY: dict[str, Any] = {}  # the globals of one that stands in no module
 _kept: dict[str, list[Any]] = {}
 _digests: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
 _placed: WeakValueDictionary[str, Any] = WeakValueDictionary()  # what this module put into a slot

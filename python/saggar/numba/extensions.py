@@ -290,6 +290,12 @@ def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
 _type_texts = kinds.ByType()
 
 
+def load_own() -> None:
+    """Loads what Numba's own overloads stand in, as its first compilation does."""
+    cpu_target.target_context.refresh()
+    cpu_target.typing_context.refresh()
+
+
 def count(text: str) -> int:
     """How much is registered for a subject now."""
     return sum(len(subject.items) for subject in _registered(text, _index))

@@ -144,9 +144,11 @@ def describe(obj: Any) -> Function | None:
     if isinstance(obj, FunctionType):
         return Function("python", obj, [])
     if is_overload(obj):
+        held = vars(obj)
         return Function("overload", obj._overload_func, [
-            ("options", _saggar.Map(dict(getattr(obj, "_jit_options", None) or {}))), ("strict", getattr(obj, "_strict", None)),
-            ("inline", getattr(getattr(obj, "_inline", None), "value", None)), ("prefer literal", bool(obj.prefer_literal))])
+            ("attribute", held.get("_attr")), ("options", _saggar.Map(dict(held.get("_jit_options") or {}))), ("strict", held.get("_strict")),
+            ("inline", getattr(getattr(held.get("_inline"), "__func__", held.get("_inline")), "value", None)),
+            ("prefer literal", bool(obj.prefer_literal)), ("target", dict(held.get("metadata") or {}).get("target"))])
     if isinstance(obj, dispatcher.Dispatcher):
         return Function("dispatcher", obj.py_func, [
             ("class", class_name(type(obj))), *options(obj.targetoptions, obj.locals), *_signatures(obj),

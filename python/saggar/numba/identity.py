@@ -11,12 +11,7 @@ built anew each time, since the compiler too reads values anew at every signatur
 """
 from __future__ import annotations
 
-import builtins
-import importlib.machinery
-import importlib.util
-import operator
 import os
-import re
 import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
@@ -24,16 +19,15 @@ from typing import Any
 from weakref import WeakKeyDictionary, ref as weakref_to
 
 import numpy as np
-from numba.core import extending, ir, types
+from numba.core import extending, types
 
 from .. import _saggar, code
-from . import asks, foreign, functions, kinds, memos, nodes, objectmode, texts, values
-from .nodes import MISSING as _MISSING, Look, Node, attribute as _attribute, guard as _guard
+from . import functions, kinds, memos, nodes, objectmode, reads, values
+from .nodes import Look, Node
 
-LARGEST = 2000  # functions and objects behind one that Python runs while Numba compiles; more are known by their package's version
+LARGEST = 2000  # functions and objects that Python runs or reads while Numba compiles one; more are known by their package's version
+_PER_COMPILED = 10  # as many more for each function that Numba compiles, which takes far longer
 _LONG = 4096  # bytes of an array that a recipe holds; of a longer one it holds the digest
-_BY_TEXT = {"globals", "eval", "exec", "vars", "locals", "getattr", "attrgetter"}  # names that lead to names in texts
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTLED = (type(None), bool, int, float, complex, bytes, str, FunctionType, ModuleType)
 
 
@@ -54,6 +48,10 @@ class Content:
     def has(self, python: FunctionType) -> bool:
         """True if it is one of the functions."""
         return any(node.function.python is python for node in self.nodes)
+
+    def runs_nameless(self) -> bool:
+        """True if Python runs a part of one of the functions, and that stands in no module."""
+        return any(node.held and (python := node.function.python) is not None and "__name__" not in python.__globals__ for node in self.nodes)
 
     def globals_of(self, module: str) -> dict[str, Any] | None:
         """The global variables of a module, as one of the functions sees them."""
@@ -143,12 +141,12 @@ def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple
     found: list[Node] = []
     links: list[list[int]] = []
     index: dict[tuple[int, bool], int] = {}
-    size, refused = 0, None
-    todo: list[tuple[list[int], bool, Iterator[Any]]] = [([], interpreted, iter((root,)))]  # where numbers go, whose they are
+    size, allowed, refused = 0, LARGEST, None
+    todo: list[tuple[list[int], bool, set[int], Iterator[Any]]] = [([], interpreted, set(), iter((root,)))]  # where numbers go, whose they are
     while todo:
-        numbers, interpreted, targets = todo[-1]
+        numbers, interpreted, compiled, targets = todo[-1]
         for obj in targets:
-            inner = interpreted or isinstance(obj, extending._Intrinsic) or functions.is_overload(obj)
+            inner = interpreted and len(numbers) not in compiled or isinstance(obj, extending._Intrinsic) or functions.is_overload(obj)
             number = index.get((id(obj), inner))
             if number is not None:
                 numbers.append(number)
@@ -165,12 +163,13 @@ def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple
             except Exception as error:
                 raise _saggar.Uncacheable(f"something that it reads raises {type(error).__name__}: {error}") from None
             size += 1 if node is None else node.size
-            if size > LARGEST:
-                raise values.TooMuch(f"more than {LARGEST} functions and objects")
+            allowed += 0 if inner or node is None or node.function.kind == "python" else _PER_COMPILED
+            if size > allowed:
+                raise values.TooMuch(f"more than {allowed} functions and objects")
             found.append(node)  # type: ignore[arg-type]
             links.append([])
             if node is not None:
-                todo.append((links[-1], inner, iter(node.targets())))
+                todo.append((links[-1], inner, node.compiled, iter(node.targets())))
                 break
         else:
             todo.pop()
@@ -229,6 +228,8 @@ class _Reading:
         self.node = node
         self.read: dict[str, object] = {}
         self._places: dict[int, int] = {}
+        self._compiled = False  # what is being taken
+        self._of_compiled: set[str] = set()  # labels of what was taken so
         counted = node.interpreted or node.function.kind == "python"  # Numba takes longer for one that it compiles
         self._encoder = values.Encoder(self._reference, node.interpreted, node.installed, LARGEST if counted else None)
 
@@ -240,17 +241,27 @@ class _Reading:
         if place is None:
             place = self._places[id(target)] = len(self.node.references)
             self.node.references.append(target)
+            if self._compiled:
+                self.node.compiled.add(place)
+        elif not self._compiled:
+            self.node.compiled.discard(place)
         return _saggar.Record("function", (("place", place),))
 
-    def take(self, what: str, value: object) -> None:
-        """Something that it reads, under a label. Raises Uncacheable, with the label."""
-        if what in self.read or value is sys.modules or value is os.environ:
-            return  # for the latter, see _read_dynamic
+    def take(self, what: str, value: object, compiled: bool = False) -> None:
+        """Something that it reads, under a label. `compiled`: only what Numba compiles does. Raises Uncacheable, with the label."""
+        if what in self.read and (compiled or what not in self._of_compiled) or value is sys.modules or value is os.environ:
+            return  # for the latter, see reads
+        if compiled:
+            self._of_compiled.add(what)
+            if isinstance(value, FunctionType) and functions.is_overloaded(value):
+                value = functions.by_name(value) or value  # its overloads count, where they are used
+        self._compiled = compiled and functions.is_dispatcher(value)
         node, before = self.node, len(self.node.references)
-        node.words.extend(_words_in(value))
+        node.words.extend(reads.words_in(value))
         try:
-            self._encoder.read = value
-            encoded = self._encoder.encode(value)
+            self._encoder.changes = False
+            self._encoder.read = counted = value if node.interpreted else _as_compiled(what, value)
+            encoded = self._encoder.encode(counted)
             if node.interpreted and memos.is_one(node.function.python, what):
                 node.kept[what] = encoded
                 node.mutable = True  # whether it was filled may become known later
@@ -268,8 +279,16 @@ class _Reading:
                                       f"{type(error).__name__}: {error}") from None
         is_long = type(value) is np.ndarray and len(encoded) > _LONG
         self.read[what] = _saggar.Digest("array", _saggar.sha256(encoded)) if is_long else _saggar.Raw(encoded)
-        if id(value) not in node.watched and (not values.is_constant(value) or node.interpreted and not _is_settled(value)):
+        if id(value) not in node.watched and (not values.is_constant(value) or self._encoder.changes or node.interpreted and not _is_settled(value)):
             node.mutable = True
+
+
+def _as_compiled(what: str, value: object) -> object:
+    """To Numba an array in a variable around a function is read-only, whether it is or not (typeof_global)."""
+    if type(value) is np.ndarray and value.flags.writeable and what.startswith(("global ", "closure ")) and "." not in what:
+        value = value.view()
+        value.flags.writeable = False
+    return value
 
 
 def _is_settled(value: object) -> bool:
@@ -295,7 +314,7 @@ def _build(obj: Any, interpreted: bool, installed: bool) -> Node:
     if python is not None:
         found = code.facts(python.__code__)
         digest = found.digest
-        _read_python(node, obj, python, found, reading)
+        reads.read(node, obj, python, found, reading)
     for number, overload in enumerate(functions.own_overloads(obj)):
         reading.take(f"overload {number}", overload)
         node.mutable = True  # more may be registered
@@ -309,288 +328,3 @@ def _build(obj: Any, interpreted: bool, installed: bool) -> Node:
     if node.held:
         objectmode.check(node.label, node.encoded, python)
     return node
-
-
-def _read_python(node: Node, obj: Any, python: FunctionType, found: code.Facts, reading: _Reading) -> None:
-    """All that the Python function reads."""
-    take = reading.take
-    for name, value in foreign.parts(python):
-        take(name, value)
-    if "__saggar_key__" in vars(python):
-        _guard(node, vars(python), "__saggar_key__", python.__saggar_key__)
-        reading.read["key"] = functions.own_key(python, node.label)
-    for what in ("__code__", "__defaults__", "__kwdefaults__"):
-        _guard(node, python, what, getattr(python, what))
-    take("default values", python.__defaults__)
-    if python.__kwdefaults__:
-        take("default values of keywords", dict(python.__kwdefaults__))
-    for what in functions.SIGNATURE:
-        _guard(node, vars(python), what, vars(python).get(what, _MISSING))
-    if (parameters := functions.signature(python)) is not None:
-        node.mutable = True  # another function's default values may change
-        take("parameters", parameters)
-    _read_names(node, python, found, take)
-    if node.function.kind == "stencil":
-        _check_frozen(node, obj, python)
-    if node.interpreted:
-        if (asked := asks.found(python, node.function.kind)) is not None:
-            raise _saggar.Uncacheable(f"{node.label} asks for {asked}, which differs from process to process")
-        _read_imports(node, python, found, take)
-        _read_dynamic(node, python, found, take)
-        for name, value in sorted(vars(python).items()):
-            if name != "__saggar_key__":  # whose value counts, not how it comes about
-                _guard(node, vars(python), name, value)
-                take(f"attribute {name}", value)
-    _read_by_callees(node, take)
-    if not node.interpreted:
-        node.held = _held_by_code(node, obj, python)
-
-
-def _held_by_code(node: Node, obj: object, python: FunctionType) -> bool:
-    """True if Python runs a part of the compiled function, which then holds its free variables and global variables themselves."""
-    names = objectmode.free_variables(obj, python)
-    cells = dict(zip(python.__code__.co_freevars, python.__closure__ or ()))
-    for name in sorted(names or ()):
-        value = _attribute(cells[name], "cell_contents")
-        if value is not _MISSING and not objectmode.is_fixed(value):
-            raise _saggar.Uncacheable(f"Python runs a part of {node.label}, which holds {name}: {kinds.what(value)}")
-    return names is not None
-
-
-def _read_names(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
-    """Every global and free variable that the code reads; of a module, the attributes that it reads from it."""
-    cells = dict(zip(python.__code__.co_freevars, python.__closure__ or ()))
-    space = python.__globals__
-    modules: set[str] = set()
-    for is_free, name, attributes in found.reads:
-        if is_free:
-            kind, cell = "closure", cells.get(name)
-            value = _MISSING if cell is None else _attribute(cell, "cell_contents")
-            if cell is not None:
-                _guard(node, cell, "cell_contents", value)
-        else:
-            kind, value = "global", space.get(name, _MISSING)
-            _guard(node, space, name, value)
-        if value is _MISSING and not is_free:
-            value = vars(builtins).get(name, _MISSING)
-            _guard(node, vars(builtins), name, value)
-            if functions.is_pinned(getattr(value, "__module__", None)):
-                continue
-        if value is _MISSING:
-            continue  # not bound yet
-        label = f"{kind} {name}"
-        if not isinstance(value, ModuleType):
-            take(label, value)
-            continue
-        take(label, value)
-        _read_module(node, label, value, attributes, _words(found), take, modules)
-    for name, cell in cells.items():  # those that only inner functions read
-        value = _attribute(cell, "cell_contents")
-        if value is not _MISSING and not isinstance(value, ModuleType):
-            _guard(node, cell, "cell_contents", value)
-            take(f"closure {name}", value)
-
-
-def _check_frozen(node: Node, stencil: Any, python: FunctionType) -> None:
-    """What a stencil reads was read when it was defined; its names must still mean the same."""
-    node.mutable = True
-    for block in stencil.kernel_ir.blocks.values():
-        for statement in block.find_insts(ir.Assign):
-            source = statement.value
-            if isinstance(source, ir.Global) and source.name in python.__globals__:
-                now = python.__globals__[source.name]
-            elif isinstance(source, ir.FreeVar):
-                now = _attribute((python.__closure__ or ())[source.index], "cell_contents")
-            else:
-                continue
-            if now is not source.value:
-                raise _saggar.Uncacheable(f"{source.name} of the stencil {node.label} has changed since its definition")
-
-
-def _words(found: code.Facts) -> tuple[str, ...]:
-    """What code may read from a module that it hands on: any name in it, any text that is one (getattr)."""
-    return (*found.names, *filter(str.isidentifier, found.strings))
-
-
-def _words_in(value: object) -> tuple[str, ...]:
-    """The names of attributes that a value stands for."""
-    if type(value) is str:
-        return (value,) if value.isidentifier() else ()
-    if type(value) is operator.attrgetter:
-        return tuple(word for path in value.__reduce__()[1] for word in path.split("."))  # type: ignore[union-attr]
-    return (value.__reduce__()[1][0],) if type(value) is operator.methodcaller else ()  # type: ignore[return-value]
-
-
-def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[str, ...], names: tuple[str, ...],
-                 take: Any, seen: set[str]) -> None:
-    value: object = module
-    for attribute in attributes:
-        holder = value
-        if attribute == "__dict__":
-            break  # any of its names, see _read_dynamic
-        _guard(node, holder.__dict__, attribute, holder.__dict__.get(attribute, _MISSING))
-        value = _module_attribute(node, holder, attribute, take)
-        if value is _MISSING:
-            return
-        label = f"{label}.{attribute}"
-        take(label, value)
-        if not isinstance(value, ModuleType):
-            return
-    _read_passed(node, label, value, names, take, seen)
-    node.passed.append((label, value))
-
-
-def _module_attribute(node: Node, module: Any, name: str, take: Any) -> object:
-    found = module.__dict__.get(name, _MISSING)
-    if found is _MISSING and (type(module) is not ModuleType or "__getattr__" in module.__dict__):
-        node.mutable = True  # it is made anew each time, for all that is known
-        if node.interpreted and "__path__" in module.__dict__ and _is_there(f"{module.__name__}.{name}"):
-            _not_loaded(node, f"{module.__name__}.{name}", take)
-            return _MISSING
-        try:
-            return getattr(module, name, _MISSING)
-        except Exception:
-            return _MISSING
-    return found
-
-
-def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, ...], take: Any, seen: set[str]) -> None:
-    """A module that is passed on: whatever the code may read from it under another name."""
-    if module.__name__ in seen or functions.is_pinned(module.__name__):
-        return
-    seen.add(module.__name__)
-    for name in names:
-        _guard(node, module.__dict__, name, module.__dict__.get(name, _MISSING))
-        inner = _module_attribute(node, module, name, take) if node.interpreted else module.__dict__.get(name, _MISSING)
-        if inner is not _MISSING:
-            take(f"{label}.{name}", inner)
-        if isinstance(inner, ModuleType):
-            _read_passed(node, f"{label}.{name}", inner, names, take, seen)
-
-
-def _read_imports(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
-    """
-    What a function that Python runs imports when it is called. Nothing is imported here, where Numba's lock is held and
-    the function may never come to that import: what is not loaded counts as that, until it is.
-    """
-    seen: set[str] = set()
-    words = (*_words(found), *node.words)
-    for level, name, names in code.imports(python.__code__):
-        try:
-            full = importlib.util.resolve_name("." * level + name, python.__globals__.get("__package__"))
-        except Exception as error:
-            raise _saggar.Uncacheable(f"import of {name} in {node.label}: {error}") from None
-        if functions.is_pinned(full):
-            continue
-        module = _loaded(node, full)
-        if module is None:
-            _not_loaded(node, full, take)
-            continue
-        label = f"import {full}"
-        if not names:
-            _read_passed(node, label, module, words, take, seen)
-        for one in names:
-            value = module.__dict__.get(one, _MISSING)
-            _guard(node, module.__dict__, one, value)
-            if value is _MISSING:
-                value = _loaded(node, f"{full}.{one}") or _module_attribute(node, module, one, take)
-            if value is _MISSING:
-                if getattr(module.__dict__.get("__spec__"), "_initializing", False):
-                    raise _saggar.Uncacheable(f"{node.label} imports {one} from {full}, which is being imported")
-                _not_loaded(node, f"{full}.{one}", take)
-                continue
-            take(f"{label}.{one}", value)
-            if isinstance(value, ModuleType):
-                _read_passed(node, f"{label}.{one}", value, words, take, seen)
-
-
-def _loaded(node: Node, full: str) -> ModuleType | None:
-    """A module that is loaded, or None."""
-    module = sys.modules.get(full)
-    if module is None:
-        node.mutable = True  # it may be loaded later
-    elif not isinstance(module, ModuleType):
-        raise _saggar.Uncacheable(f"{node.label} imports {full}, which is no module")
-    else:
-        _guard(node, sys.modules, full, module)
-    return module
-
-
-def _not_loaded(node: Node, full: str, take: Any) -> None:
-    """A module that a function may import, and that is not loaded. Whether it can be imported is not known."""
-    there = _is_there(full)
-    python = node.function.python
-    if there and (python is None or texts.catches(python.__code__)):
-        raise _saggar.Uncacheable(f"{node.label} imports {full} if it can, and that is not loaded")
-    take(f"import {full}", "not loaded" if there else "not there")
-    node.mutable = True
-
-
-def _is_there(full: str) -> bool:
-    """True if a finder finds a module, or the package that it would be in and that is not loaded either."""
-    parent, _, _ = full.rpartition(".")
-    try:
-        if not parent:
-            return importlib.util.find_spec(full) is not None
-        if sys.modules.get(parent) is None:
-            return _is_there(parent)
-        path = vars(sys.modules[parent]).get("__path__")
-        return path is not None and importlib.machinery.PathFinder.find_spec(full, list(path)) is not None
-    except Exception as error:
-        raise _saggar.Uncacheable(f"looking for the module {full}: {type(error).__name__}: {error}") from None
-
-
-def _read_by_callees(node: Node, take: Any) -> None:
-    """What the functions that it calls may read from a module that it hands to them."""
-    if node.passed:
-        known = [functions.describe(target) for target in node.references]
-        words = [word for each in known if each is not None and each.python is not None
-                 for word in _words(code.facts(each.python.__code__))]
-        for label, module in list(node.passed):
-            _read_passed(node, f"{label} by callees", module, tuple(dict.fromkeys((*words, *node.words))), take, set())
-
-
-def _read_dynamic(node: Node, python: FunctionType, found: code.Facts, take: Any) -> None:
-    """What a function that Python runs may reach by texts: globals()["K"], exec(source), import_module("m").K, environ["X"]."""
-    hidden = texts.HIDDEN.intersection((*found.names, *found.strings))
-    if hidden:
-        raise _saggar.Uncacheable(f"{node.label} reads {', '.join(sorted(hidden))}")
-    if any(id(value) in texts.OBJECTS for value in (*(python.__defaults__ or ()), *(python.__kwdefaults__ or {}).values())):
-        raise _saggar.Uncacheable(f"a default value of {node.label} leads to what has no name in it")
-    asked: dict[str, list[str | None]] = {}
-    met = set()
-    for use in texts.uses(python.__code__):
-        met.update((use.name, use.imported, *use.attributes))
-        kind, text, module = texts.asked(python, use)
-        if kind is not None:
-            asked.setdefault(kind, []).append(text)
-        if module is not None and text is not None:
-            _read_passed(node, f"{module.__name__}.__dict__", module, (text,), take, set())
-    open_to = {kind for kind, given in asked.items() if None in given} | {
-        kind for name, kind in texts.NAMES.items() if name in found.names and name not in met}
-    if {"eval", "exec"} & set(asked):
-        open_to.discard("globals")  # where code from a text is run
-    if any("def " in text or "lambda" in text for text in found.strings):
-        open_to.discard("exec")  # it makes a function, which Numba compiles and which is looked at then
-    if open_to:
-        raise _saggar.Uncacheable(f"{node.label} reads what a text names that is not in its code ({', '.join(sorted(open_to))})")
-    for name in filter(None, asked.get("environment", ())):
-        take(f"environment {name}", os.environ.get(name))
-        node.mutable = True
-    if _BY_TEXT.intersection(found.names) or {"globals", "eval", "exec"} & set(asked):
-        given = (*found.strings, *(text for kind in ("globals", "eval", "exec") for text in asked.get(kind, ()) if text))
-        words = tuple(dict.fromkeys(word for text in given for word in _WORD.findall(text)))
-        for word in words:
-            value = python.__globals__.get(word, _MISSING)
-            _guard(node, python.__globals__, word, value)
-            if value is not _MISSING and value is not python:
-                take(f"global {word}", value)
-            if isinstance(value, ModuleType):
-                _read_passed(node, f"global {word}", value, words, take, set())
-    for full in filter(None, asked.get("module", ())):
-        module = None if functions.is_pinned(full) else _loaded(node, full)
-        if module is not None:
-            _read_passed(node, f"import {full}", module, (*_words(found), *node.words), take, set())
-        elif not functions.is_pinned(full):
-            _not_loaded(node, full, take)
-

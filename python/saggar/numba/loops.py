@@ -47,7 +47,7 @@ def _dynamic(content: Any) -> Iterator[tuple[str, Any]]:
 
 def state(content: Any) -> tuple[object, ...]:
     """The loops that there are now, as a part of a key; empty where no such ufunc is reached, or none was used yet."""
-    return tuple([(label, tuple(args for args in _made[ufunc])) for label, ufunc in _dynamic(content) if _made.get(ufunc)])
+    return tuple([(label, tuple(_made[ufunc])) for label, ufunc in _dynamic(content) if _made.get(ufunc)])
 
 
 def packed(subjects: Iterable[Any], content: Any, packer: codec.Codec) -> tuple[object, ...]:

@@ -27,7 +27,7 @@ class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
     __slots__ = ("function", "interpreted", "installed", "label", "module", "encoded", "references", "guards", "mutable", "passed",
-                 "watched", "kept", "size", "of", "held", "words")
+                 "watched", "kept", "size", "of", "held", "words", "compiled")
 
     def __init__(self, obj: object, function: functions.Function, interpreted: bool, installed: bool) -> None:
         self.of = weakref_to(obj)
@@ -37,6 +37,7 @@ class Node:
         self.module = function.module
         self.label = f"{function.module}:{function.qualname}"
         self.references: Any = []  # while it is built; weak references afterwards
+        self.compiled: set[int] = set()  # places of the references that only Numba follows, though Python runs the function
         self.passed: list[tuple[str, ModuleType]] = []  # modules that it may hand to other functions
         self.guards: list[tuple[Any, str, object, int]] = []
         self.watched: set[int] = set()  # ids of the arrays whose content guards tell, while it is built

@@ -46,8 +46,7 @@ def _attributes() -> list[object]:
              if extensions.is_foreign_template(t) and not extensions.is_foreign(t.key)]
     if not found:
         return []
-    cpu_target.target_context.refresh()  # loads what Numba's own overloads stand in
-    cpu_target.typing_context.refresh()
+    extensions.load_own()
     return [("attribute", extensions.subject_text(t.key), descriptions.template(t)) for t in found
             if (names := _resolved(t)) is None or any(_has_attribute(t.key, name) for name in names)]
 

@@ -117,6 +117,7 @@ def build(request: recipe.Request, cres: CompileResult, subjects: set[Any]) -> t
     """(parts, undefined symbols) of a compile result, made with `subjects`. Raises Uncacheable, saying why it must not be stored."""
     if any(not lifted.can_cache for lifted in cres.lifted):  # a block in object mode can be, a lifted loop cannot
         raise _saggar.Uncacheable("it uses lifted code")
+    request.check()
     parts, needed, inside = library_parts(cres.library)
     packer = codec.Codec(request.args)
     fndesc = cres.fndesc
@@ -128,7 +129,7 @@ def build(request: recipe.Request, cres: CompileResult, subjects: set[Any]) -> t
         "fndesc": {name: packer.pack(getattr(fndesc, name)) for name in _slots() if name not in _SKIPPED},
         "return": packer.pack(signature.return_type),
         "args": None if tuple(signature.args) == request.args else packer.pack(tuple(signature.args)),
-        "environments": _environments(cres),
+        "environments": _environments(request, cres),
         "reload": _reload(cres, needed),
         "names": tuple(inside),
         "loops": loops.packed(subjects, request.content, packer),
@@ -142,23 +143,27 @@ def _slots() -> list[str]:
     return list(FunctionDescriptor.__slots__)
 
 
-def _environments(cres: CompileResult) -> list[tuple[str, str, bytes]]:
-    """(name, module, constants) of the function's own Environment and of those that its code refers to."""
+def _environments(request: recipe.Request, cres: CompileResult) -> list[tuple[str, str, bytes]]:
+    """
+    (name, module, constants) of the function's own Environment and of those that its code refers to. One without constants may stand in
+    no module: code that makes the arguments of an exception asks whether it is there, and reads nothing from it.
+    """
     result = []
     own = cres.environment
     slots = {name for gv in cres.library._final_module.global_variables if (name := gv.name).startswith("_ZN08NumbaEnv")}
     found = {name: env for name in slots if (env := environments.Environment._memo.get(name)) is not None and env.can_cache()}
     if own is not None:
         found[own.env_name] = own
-    for name in sorted(found):
-        env = found[name]
-        encoded = environments.constants(env)
-        if not environments.remember(env, encoded):
-            raise _saggar.Uncacheable("other constants under the same name")
-        result.append((name, str(env.globals.get("__name__", "")), encoded))
-    for name in slots:
-        if name not in found and any(len(env.consts) for env in environments._kept.get(name, ())):
+    for name in sorted(slots.union(found)):
+        env = found.get(name)
+        if env is None and any(len(other.consts) for other in environments._kept.get(name, ())):
             raise _saggar.Uncacheable("it contains a function that belongs to no module")
+        encoded = environments.NONE if env is None else environments.constants(env)
+        if env is not None and not environments.remember(env, encoded):
+            raise _saggar.Uncacheable("other constants under the same name")
+        result.append((name, "" if env is None else str(env.globals.get("__name__", "")), encoded))
+    if request.content.runs_nameless():
+        raise _saggar.Uncacheable("Python runs a part of a function that belongs to no module")
     return result
 
 
@@ -273,7 +278,7 @@ def _load_environments(meta: Any, request: recipe.Request, fndesc: Any, python: 
         if name == fndesc.env_name:
             space = python.__globals__
         else:
-            space = request.content.globals_of(module) or _module(module).__dict__
+            space = (request.content.globals_of(module) or _module(module).__dict__) if module else environments.EMPTY
         env = environments.obtain(name, encoded, space, meta["objectmode"])
         if env is None:
             raise Refused("symbol-conflict", name)

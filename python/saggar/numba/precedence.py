@@ -106,13 +106,14 @@ def _before(text: str) -> list[Any]:
 
 def _first(of: extensions.Subject, way: str) -> list[Any]:
     """Those of others that are tried before Numba's own; they count as such where that is not there."""
-    ways = _ways(of.key)
-    own = [at for at, found in enumerate(ways) if _name(found) == way]
-    if not own and way != _NONE:
-        cpu_target.target_context.refresh()  # loads what Numba's own overloads stand in
-        cpu_target.typing_context.refresh()
-        ways = _ways(of.key)
-        own = [at for at, found in enumerate(ways) if _name(found) == way]
-    if not own:
-        return of.items
-    return [item for item in of.items if item in ways[:own[-1]]]  # one for a kind of processor is in `overrides`
+    before = _until(of.key, way)
+    if before is None and way != _NONE:
+        extensions.load_own()
+        before = _until(of.key, way)
+    return of.items if before is None else [item for item in of.items if item in before]  # for a kind of processor: see `overrides`
+
+
+def _until(key: Any, way: str) -> list[Any] | None:
+    """The ways of typing a function that come before one; None if that is not there."""
+    ways = _ways(key)
+    return next((ways[:at] for at in reversed(range(len(ways))) if _name(ways[at]) == way), None)

@@ -1,6 +1,7 @@
 """Recipes: the named inputs that decide the code of one function for one signature."""
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from typing import Any
@@ -14,7 +15,7 @@ from numba.core import config, targetconfig, types
 from .. import _saggar
 from . import identity, kinds, loops, overrides, values
 
-SCHEMA = 2
+SCHEMA = 3
 
 # Configuration that changes the code, beside what the effective flags hold already.
 _CONFIG = (
@@ -27,6 +28,7 @@ _CONFIG = (
 
 _compiler: bytes | None = None
 _environment: tuple[tuple[object, ...], bytes, bytes] | None = None
+_read: tuple[dict[Any, Any], tuple[int, ...]] | None = None  # what Numba's configuration was last read from: variables, and which file
 
 
 def compiler() -> bytes:
@@ -45,14 +47,29 @@ def compiler() -> bytes:
 
 
 def environment() -> tuple[bytes, bytes]:
-    """(encoded configuration, digest of compiler and configuration)."""
+    """(encoded configuration, digest of compiler and configuration); the second is the same object until one changes."""
     global _environment
+    _read_again()
     current = tuple([getattr(config, name, None) for name in _CONFIG])
     if _environment is None or _environment[0] != current:
         items = {name: _plain(value) for name, value in zip(_CONFIG, current)}
         encoded = _saggar.encode(_saggar.Record("config", tuple(items.items())))
         _environment = current, encoded, _saggar.sha256(compiler() + encoded)
     return _environment[1], _environment[2]
+
+
+def _read_again() -> None:
+    """Numba reads variables and file again whenever it compiles; a key holds what it would read now. Its own check takes 60 us."""
+    global _read
+    try:
+        found = os.stat(config._config_fname)
+        file: tuple[int, ...] = found.st_mtime_ns, found.st_size, found.st_dev, found.st_ino
+    except OSError:
+        file = ()
+    variables = getattr(os.environ, "_data", None)
+    if variables is None or _read is None or _read != (variables, file):
+        config.reload_config()
+        _read = dict(variables or {}), file
 
 
 def _plain(value: object) -> object:
@@ -94,7 +111,7 @@ def signature_value(args: tuple[types.Type, ...], return_type: types.Type | None
 class Request:
     """A function, a signature and the options in force: everything that a key is made of."""
 
-    __slots__ = ("key", "recipe", "content", "module", "qualname", "args", "return_type", "fields", "arguments", "subjects")
+    __slots__ = ("key", "recipe", "content", "module", "qualname", "args", "return_type", "fields", "arguments", "subjects", "environment")
 
     def __init__(self, owner: Any, kind: str, args: tuple[types.Type, ...], return_type: types.Type | None) -> None:
         content = identity.content(owner)
@@ -107,7 +124,7 @@ class Request:
         root = content.nodes[0].function
         self.module = root.module
         self.qualname = root.qualname
-        settings, _ = environment()
+        settings, self.environment = environment()
         options = _saggar.Record("options", (
             ("kind", kind),
             ("flags", effective_flags(owner)),
@@ -140,6 +157,11 @@ class Request:
                     if target is not None and identity.known_digest(target) == digest:
                         return target
         return found
+
+    def check(self) -> None:
+        """Raises Uncacheable if the code may be of another configuration than the key says."""
+        if self.environment != environment()[1]:
+            raise _saggar.Uncacheable("Numba's configuration changed while it was compiled")
 
     def group(self) -> tuple[str, str, str]:
         return "numba", self.module, self.qualname

@@ -58,37 +58,73 @@ class Use(NamedTuple):
         return self.text if not rest or len(rest) == 1 and rest[0] in _GETTERS else None
 
 
-_known: WeakKeyDictionary[CodeType, tuple[tuple[Use, ...], frozenset[str]]] = WeakKeyDictionary()
+class _Read(NamedTuple):
+    own: tuple[Use, ...]
+    all: tuple[Use, ...]  # with those of the functions inside
+    bare: frozenset[str]
+    loaded: frozenset[str]  # variables that are no local ones, with those of the functions inside
+    compiled: frozenset[str]
+
+
+_known: WeakKeyDictionary[CodeType, _Read] = WeakKeyDictionary()
 
 
 def uses(code: CodeType) -> tuple[Use, ...]:
     """Every load of a variable in a function and in those inside it, each once."""
-    found = dict.fromkeys(own_uses(code))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            found.update(dict.fromkeys(uses(constant)))
-    return tuple(found)
+    return _read(code).all
 
 
 def own_uses(code: CodeType) -> tuple[Use, ...]:
     """Every load of a variable in a function, but not in those inside it."""
-    return _read(code)[0]
+    return _read(code).own
 
 
 def bare_attributes(code: CodeType) -> frozenset[str]:
     """The attributes that a function reads from what is no variable: the result of a call, an item."""
-    return _read(code)[1]
+    return _read(code).bare
 
 
-def _read(code: CodeType) -> tuple[tuple[Use, ...], frozenset[str]]:
+def compiled_names(code: CodeType) -> frozenset[str]:
+    """The variables that only functions inside read which this one makes, returns and does nothing else with: Numba compiles those of an overload."""
+    return _read(code).compiled
+
+
+def _is_returned(steps: list[dis.Instruction], at: int) -> bool:
+    """True if the function made of the code that is loaded here is returned, at once or by the only name that it has."""
+    at += 2 if steps[at + 1].opname == "LOAD_CONST" else 1  # its name, in Python 3.10
+    if steps[at].opname != "MAKE_FUNCTION":
+        return False
+    at += 1
+    while steps[at].opname == "SET_FUNCTION_ATTRIBUTE":
+        at += 1
+    if steps[at].opname != "STORE_FAST":
+        return steps[at].opname == "RETURN_VALUE"
+    name = steps[at].argval  # also as a text or an attribute, by which it may be asked for
+    loads = [after.opname for step, after in zip(steps, steps[1:]) if step.opname.startswith("LOAD_") and step.argval == name]
+    return bool(loads) and set(loads) == {"RETURN_VALUE"}
+
+
+def _read(code: CodeType) -> _Read:
     known = _known.get(code)
     if known is None:
-        steps = [one for step in dis.get_instructions(code) if step.opname not in _SKIPPED for one in _single(step)]
+        steps = _steps(code)
+        inside = [(made, _read(made)) for made in code.co_consts if isinstance(made, CodeType)]
         rooted = {*_VARIABLE, *_LOCAL, *_ATTRIBUTE}
         bare = frozenset(step.argval for before, step in zip(steps, steps[1:])
                          if step.opname in _ATTRIBUTE and before.opname not in rooted)
-        known = _known[code] = tuple(dict.fromkeys(_in(steps))), bare
+        own = dict.fromkeys(_in(steps))
+        returned: set[str] = set()
+        others = {step.argval for step in steps if step.opname in _VARIABLE}
+        for made, inner in inside:
+            kept = all(_is_returned(steps, at) for at, step in enumerate(steps) if step.argval is made)
+            (returned if kept else others).update(inner.loaded)
+        known = _known[code] = _Read(tuple(own), tuple({**own, **dict.fromkeys(use for _, inner in inside for use in inner.all)}), bare,
+                                     frozenset(returned | others), frozenset(returned - others))
     return known
+
+
+def _steps(code: CodeType) -> list[dis.Instruction]:
+    return [one for step in dis.get_instructions(code) if step.opname not in _SKIPPED for one in _single(step)]
 
 
 def _single(step: dis.Instruction) -> list[dis.Instruction]:

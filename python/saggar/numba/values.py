@@ -75,6 +75,7 @@ class Encoder:
         self.installed = installed
         self.limit = limit
         self.met = 0
+        self.changes = False  # something that was encoded may change in itself
         self._open: list[object] = []  # types that are being encoded
         self._sets = sets  # ids of those whose members are being ordered
         self._held_before: dict[int, tuple[int, object]] = {}  # number and object, by id: many may hold the same one
@@ -289,8 +290,8 @@ class Encoder:
                 raise _saggar.Uncacheable(f"{kinds.what(value)}, which does not show what it holds")
             if state is not None:
                 return _saggar.Record("object", (("class", self._class(type(value))), *self._held(value, state)))
-        if _has_numba_type(value):
-            raise _saggar.Uncacheable(kinds.what(value))
+        if (typ := _numba_type(value)) is not None:
+            return self._constant(value, typ)
         fields: list[tuple[str, object]] = [("class", kinds.class_name(type(value)))]
         for attribute in ("__module__", "__qualname__", "__name__"):
             text = getattr(value, attribute, None)
@@ -299,6 +300,18 @@ class Encoder:
         if version:
             fields.append(("version", version))
         return _saggar.Record("object", tuple(fields))
+
+    def _constant(self, value: Any, typ: types.Type) -> object:
+        """
+        An object of an installed class that a package has a Numba type for, and makes constants of (lower_constant): the type, whose lowering
+        is followed as that of any, and all that it holds.
+        """
+        if self.interpreted or kinds.module_of(type(typ)).partition(".")[0] == "numba" or not foreign.installed(kinds.module_of(type(value))):
+            raise _saggar.Uncacheable(kinds.what(value))
+        from . import descriptions  # which needs this
+
+        self.changes = True
+        return _saggar.Record("constant", (("type", _saggar.Raw(self.encode(typ))), ("object", _saggar.Raw(descriptions.encode(value)))))
 
 
 def _apart(target: Any) -> object:
@@ -462,10 +475,10 @@ def _gaps(dtype: Any) -> Any:
     return np.flatnonzero(~used)
 
 
-def _has_numba_type(value: object) -> bool:
+def _numba_type(value: object) -> types.Type | None:
     from numba.core.typing.typeof import typeof
 
     try:
-        return typeof(value) is not None
+        return typeof(value)
     except Exception:
-        return False
+        return None

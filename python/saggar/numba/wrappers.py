@@ -115,6 +115,7 @@ def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
     process.report("compiled", flags=frames.flags() | _saggar.FLAG_CACHEABLE | _saggar.FLAG_NESTED,
                    value=process.now() - started, group=kernel.text(), detail=request.text())
     try:
+        kernel.check()
         parts, symbols, inside = payload.library_parts(library)
         parts["meta"] = _saggar.encode({"kind": "library", "library": library.name, "names": tuple(inside)})
         payload._no_paths(kernel, parts)

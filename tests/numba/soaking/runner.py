@@ -261,10 +261,12 @@ class Runner:
         return [json.loads(done.stdout)]
 
     def bake(self, store: str, image: str) -> str:
-        """An image of everything in a store and in an image, if there is one."""
+        """An image of everything in a store and in an image, if there is one; "" if nothing is in them: what has no complete code is not stored."""
         self.made += 1
         baked = str(self.work / f"image{self.made}.saggar")
         binary = os.environ.get("SAGGAR_BIN", str(Path(sys.executable).with_name("saggar")))
-        subprocess.run([binary, "bake", "--all", "-o", baked, store, *filter(None, [image])], check=True, capture_output=True,
-                       env={**environment(True), **self.env(store)})
-        return baked
+        done = subprocess.run([binary, "bake", "--all", "-o", baked, store, *filter(None, [image])], capture_output=True, text=True,
+                              env={**environment(True), **self.env(store)})
+        if done.returncode and "nothing to bake" not in done.stderr:
+            raise RuntimeError(f"saggar bake: exit {done.returncode}: {done.stderr}")
+        return "" if done.returncode else baked

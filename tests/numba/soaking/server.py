@@ -202,10 +202,10 @@ def _wait(pid: int) -> int:
 def broken(how: str) -> None:
     """Breaks the adapter, to see that the soak notices."""
     from saggar import code
-    from saggar.numba import identity
+    from saggar.numba import reads
 
     if how == "stale":
-        identity._read_names = lambda *args: None
+        reads._read_names = lambda *args: None
     elif how == "needless":
         plain = code._digest
         code._digest = lambda found, *args: hashlib.sha256(plain(found, *args) + b"%d" % found.co_firstlineno).digest()

@@ -29,6 +29,17 @@ form("closure_over_function", "a closure over a plain function", "numba#8045", "
         def f(x): return g(x) * 2
         return f
     """, "lib.make(lib.one)(1)")
+form("exception_without_module", "a function that exec made raises an error with arguments, behind one that is cached", "", """
+    space = {}
+    exec("def check(x):\\n    if x > 3: raise ValueError(f'{x} over 3')\\n    return x", space)
+    del space["__builtins__"]
+    check = njit(space["check"])
+    @njit(cache=True)
+    def f(x): return check(x)
+    def said(x):
+        try: return f(x)
+        except Exception as error: return repr(error)
+    """, "lib.said(5)")
 form("self_recursion", "a function that calls itself", "numba#6061",
      "@njit(cache=True)\ndef f(n):\n    if n < 2: return n\n    return f(n - 1) + f(n - 2)", "lib.f(10)")
 form("self_recursion_typed", "a function with a signature that calls itself", "numba#6061",

@@ -1,5 +1,5 @@
 """Options of the decorators and settings of Numba, given where Numba's cache does not look."""
-from ..model import case, edit
+from ..model import ANY, Step, case, edit, names
 
 KIND = "Compiler options"
 SETTING = "Settings of Numba"
@@ -72,6 +72,7 @@ case("pipeline_class", KIND, "a compiler pipeline of the user's", "", {
     """}, "lib.f(10)", edit("other.py", "ir.Const(5", "ir.Const(6"), needed="f")
 
 SIMPLE = "@njit(cache=True)\ndef f(a, i): return a[i] * 2"
+OUTSIDE = "lib.f(np.arange(9.0)[:3], 5)"
 
 
 def setting(variable: str, value: str, title: str, issues: str, needed: str, body: str = SIMPLE, call: str = "lib.f(np.arange(9.0)[:3], 1)",
@@ -80,7 +81,12 @@ def setting(variable: str, value: str, title: str, issues: str, needed: str, bod
          differs=differs, **more)
 
 
-setting("NUMBA_BOUNDSCHECK", "1", "", "numba#6845", "f", call="lib.f(np.arange(9.0)[:3], 5)", differs=True)
+setting("NUMBA_BOUNDSCHECK", "1", "", "numba#6845", "f", call=OUTSIDE, differs=True)
+LATE = "import os\nif 'LATE' in os.environ: os.environ['NUMBA_BOUNDSCHECK'] = '1'\n" + SIMPLE  # when Numba is imported already
+case("set_late", SETTING, "NUMBA_BOUNDSCHECK=1, set by the program after it imported Numba", "", LATE, OUTSIDE, env={"LATE": "1"}, needed="f",
+     differs=True, alone=True)
+case("set_late_before", SETTING, "NUMBA_BOUNDSCHECK=1 was set so by the program that filled the cache", "", LATE, OUTSIDE,
+     steps=(Step(OUTSIDE, ANY, env=(("LATE", "1"),)), Step(OUTSIDE, names("f")), Step(OUTSIDE)), differs=True, alone=True)
 setting("NUMBA_OPT", "0", "", "numba#10821", "f")
 setting("NUMBA_OPT", "max", "", "numba#10821", "f", name="opt_max")
 setting("NUMBA_SLP_VECTORIZE", "1", "", "numba#10821", "f")

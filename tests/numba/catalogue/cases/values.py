@@ -121,6 +121,15 @@ case("fastmath_set_order", KIND, "a set of fast-math flags, under another hash s
      env={"PYTHONHASHSEED": "7"}, first={"PYTHONHASHSEED": "3"})
 case("large_array", KIND, "nothing: a global array of 2 MB, which cannot be cached", "numba#3267, FIGARO#11",
      "K = np.ones(250_000)\n@njit(cache=True)\ndef f(x): return x + K[1]", "lib.f(10)", refusal=True)
+case("array_read_only", KIND, "global and free arrays were made read-only, which they are to Numba", "", """
+    import os
+    K = np.ones(3)
+    K.flags.writeable = "RO" not in os.environ
+    def make(held):
+        @njit(cache=True)
+        def f(x): return x + K[1] + held[1]
+        return f
+    """, "lib.make(lib.K)(10)", env={"RO": "1"})
 case("value_and_back", KIND, "a global changes and changes back", "", {
     "lib.py": "from .other import K\n@njit(cache=True)\ndef f(x): return x + K", "other.py": "K = 1"}, steps=(
     Step("lib.f(10)", ANY, judged=False), Step("lib.f(10)", names("f"), (edit("other.py", "K = 1", "K = 2"),)),
