@@ -161,7 +161,7 @@ def environment(log: Log, name: str) -> Path | None:
 
 
 def pytest(log: Log, env: Path, *arguments: object, **more: str) -> None:
-    log.run(env / "bin/python", "-m", "pytest", "-q", "-rs", "--no-header", "-p", "no:cacheprovider", *arguments,
+    log.run(env / "bin/python", "-m", "pytest", "-q", "-rs", "--no-header", "--durations=20", "-p", "no:cacheprovider", *arguments,
             env={"SAGGAR_BIN": str(env / "bin/saggar"), **more})
 
 
@@ -171,8 +171,8 @@ def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
     if not (build / "build.ninja").exists():
         log.run("meson", "setup", build, "-Dwerror=true", "--buildtype=debugoptimized", *options, env={"CC": compiler})
     log.run("ninja", "-C", build)
-    # The command's tests run once; a process is killed many times, and each byte is damaged, without a sanitizer.
-    elsewhere = ("kill", "julia-cli") if sanitize and compiler == "gcc" else ("kill", "slow", "cli", "julia-cli") if sanitize else ("cli",)
+    # Once each: the command's tests and each damaged byte under gcc's sanitizers, a process that is killed many times without any.
+    elsewhere = ("kill", "julia-cli") if sanitize and compiler == "gcc" else ("kill", "slow", "cli", "julia-cli") if sanitize else ("cli", "slow")
     once = [word for suite in elsewhere for word in ("--no-suite", suite)]
     log.run("meson", "test", "-C", build, "--print-errorlogs", "--no-rebuild", "--timeout-multiplier", "3", *once,
             env={"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
@@ -220,7 +220,8 @@ def numba_upstream(log: Log) -> None:
 @step
 def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins; all that is not left out for its time."""
-    pinned(log, *NEWEST_ONLY, "test_changes.py", "test_classes.py", "test_collisions.py", "test_faults.py", "test_growth.py", "test_reads.py")
+    pinned(log, *NEWEST_ONLY, *(f"test_{name}.py" for name in (
+        "asks", "bodies", "changes", "classes", "collisions", "constants", "faults", "growth", "objectmode", "overloaded", "reads", "specific")))
 
 
 @extra
