@@ -6,6 +6,7 @@ they are kept for the life of the process.
 """
 from __future__ import annotations
 
+import __future__
 import dis
 import sys
 from types import CodeType
@@ -26,7 +27,8 @@ _METHOD = {dis.opmap[n] for n in ("LOAD_METHOD",) if n in dis.opmap}
 _CONST = set(dis.hasconst)
 _NOP = dis.opmap["NOP"]
 _RESUME = bytes((dis.opmap["RESUME"], 0)) if _NEW else b""  # where a call begins
-_HAS_DOCSTRING = 0x4000000 if sys.version_info >= (3, 14) else 0  # CO_HAS_DOCSTRING
+# Flags that decide nothing that is compiled: CO_HAS_DOCSTRING and annotations as texts.
+_WITHOUT_EFFECT = (0x4000000 if sys.version_info >= (3, 14) else 0) | __future__.annotations.compiler_flag
 
 
 class Facts:
@@ -89,7 +91,7 @@ def _digest(code: CodeType, reads: dict[Any, None], names: dict[str, None], free
     record = _saggar.Record("code", (
         ("name", code.co_name),
         ("arguments", (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)),
-        ("flags", code.co_flags & ~_HAS_DOCSTRING),
+        ("flags", code.co_flags & ~_WITHOUT_EFFECT),
         ("code", raw),
         ("constants", tuple(code.co_consts[index] for index in loads)),
         ("names", code.co_names),

@@ -84,3 +84,32 @@ def test_where_python_runs_it(project):
     """)
         assert (first.out, second.out) == ("11\n", "12\n"), body
         assert first.names("not-stored") == ["f"], body
+
+
+def test_lowering_that_shows_nothing(project):
+    """Numba chooses among implementations by their types: only the one that it takes must show what it reads."""
+    project.write("lib.py", """
+    import os
+    from numba import njit, types
+    from numba.extending import lower_builtin
+    from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+    def size(x): pass
+    @infer_global(size)
+    class Size(AbstractTemplate):
+        def generic(self, args, kws): return signature(types.int64, *args)
+    hidden = (c for c in "abc")  # shows nothing of what it holds
+    @lower_builtin(size, types.float64)
+    def of_float(context, builder, sig, args):
+        return context.get_constant(types.int64, 8 if hidden else 0)
+    K = int(os.environ["ED"])
+    @lower_builtin(size, types.int64)
+    def of_int(context, builder, sig, args): return context.get_constant(types.int64, K)
+    @njit(cache=True)
+    def f(x): return size(x)
+    @njit(cache=True)
+    def g(x): return size(x)
+    """)
+    results = [project.good("import lib; print(lib.f(1), lib.g(1.0))", ED=value) for value in "112"]
+    assert [result.out for result in results] == ["1 8\n", "1 8\n", "2 8\n"]
+    assert results[0].names("published") == ["f"] and [e["detail"][:13] for e in results[0].of("not-stored")] == ["global hidden"]
+    assert [result.cacheable() for result in results[1:]] == [["numba:lib:g"], ["numba:lib:f", "numba:lib:g"]]

@@ -14,7 +14,7 @@ from numba.core.caching import _Cache
 from numba.core.errors import NumbaWarning
 
 from .. import _saggar, process
-from . import dependencies, frames, nodes, payload, recipe, target
+from . import dependencies, frames, nodes, order, payload, recipe, target
 
 
 class FunctionCache(_Cache):
@@ -115,7 +115,7 @@ class FunctionCache(_Cache):
 
     def _find(self, cache: Any, request: recipe.Request, target_context: Any) -> Any:
         with nodes.Look():
-            entry, reason, detail = cache.find(request.key, payload.resolver)
+            entry, reason, detail = order.find(cache, request.key, payload.resolver)
         self._last = (reason, detail)
         if entry is None:
             return None
@@ -133,6 +133,7 @@ class FunctionCache(_Cache):
             if frame is not None:
                 frame.subjects |= request.subjects
             self._note(request, result)
+            order.served()
             process.report("hit", flags=flags | _saggar.FLAG_CACHEABLE, key=request.key,
                            group=request.text(), detail=entry.tier)
             return result
@@ -181,7 +182,7 @@ class FunctionCache(_Cache):
 
     def _warn(self, cres: Any) -> None:
         """Numba's own warning about a function that can never be cached."""
-        if any(not lifted.can_cache for lifted in cres.lifted):
+        if payload.has_lifted(cres):
             why = "as it uses lifted code"
         elif cres.library.has_dynamic_globals:
             why = "as it uses dynamic globals (such as ctypes pointers and large global arrays)"

@@ -15,7 +15,7 @@ from numba.core import types
 from numba.core.typing import templates
 
 from .. import _saggar, process
-from . import extensions, frames, functions, identity, kinds, memos, nodes, overrides, precedence, recipe
+from . import descriptions, extensions, frames, functions, identity, kinds, memos, nodes, overrides, precedence, recipe
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -256,7 +256,13 @@ def attribute(subjects: set[str], typ: Any, name: str) -> None:
 def lowered(subjects: set[str], implementation: Any, args: Any) -> None:
     """It uses an implementation for these types."""
     subject = _add_from(subjects, lambda: extensions.index().lowering_of, implementation, "implementation")
-    if subject is not None and subject.of is not None:
+    if subject is None:
+        return
+    try:
+        descriptions.encode(descriptions.by_content(extensions.unwrapped(implementation)))
+    except _saggar.Uncacheable as error:
+        subjects.add(Refused(str(error)))
+    if subject.of is not None:
         for text in extensions.of_classes("lowering", tuple(args)[0], subject.of):
             _add_text(subjects, text)
 

@@ -77,9 +77,18 @@ def written_class(cls: type) -> object:
 
 
 def lowering(item: tuple[Any, Any]) -> object:
-    """An implementation and the types that it is for."""
+    """
+    An implementation and the types that it is for. One without a content counts as such: Numba chooses by the types alone, and what it
+    chooses must have one, see `dependencies.lowered`.
+    """
     function, signature = item
-    return ("lowering", by_content(function), tuple(signature))
+    try:
+        content = by_content(function)
+    except values.TooMuch:
+        raise
+    except _saggar.Uncacheable:
+        content = None
+    return ("lowering", content, tuple(signature))
 
 
 def type_class(cls: type) -> object:

@@ -4,10 +4,11 @@ Numba keeps them in process-wide registries, under the function, attribute or ty
 those is a *subject*, a text that means the same in every process, and `digest(subject)` is the content of everything
 that is registered for it now. What Numba registers itself is left out: its version is in every recipe.
 
-The registries only grow; they are read on from where the last reading stopped.
+The registries grow; they are read on from where the last reading stopped. Where `order` puts something behind Numba's own, they are read again.
 """
 from __future__ import annotations
 
+import bisect
 import sys
 from collections.abc import Iterator
 from types import FunctionType
@@ -27,27 +28,37 @@ _TEMPLATES_MODULE = templates.__name__
 
 class Subject:
     """
-    One subject: what Numba knows it under, its text (None if it has none) and what is registered for it, in order. `of`: what an
-    implementation does and the name that it is for, where it is one of several for the classes of a type.
+    One subject: what Numba knows it under, its text (None if it has none) and what is registered for it, by registry and list and in
+    the order of each, whenever it was read. `of`: what an implementation does and the name that it is for, where it is one of several for the
+    classes of a type.
     """
 
-    __slots__ = ("key", "text", "items", "of", "_first")
+    __slots__ = ("key", "text", "items", "of", "_ranks", "_first")
 
     def __init__(self, key: Any, text: str | None) -> None:
         self.key = key
         self.text = text
         self.items: list[object] = []
         self.of: tuple[str, Any] | None = None
-        self._first: list[bytes | None] = []
+        self._ranks: list[tuple[int, int]] = []
+        self._first: dict[int, bytes | None] = {}  # by the id of an item
+
+    def add(self, item: object, rank: tuple[int, int]) -> None:
+        """`rank`: the registry's place among all, and the list's in it."""
+        at = bisect.bisect_right(self._ranks, rank)
+        self._ranks.insert(at, rank)
+        self.items.insert(at, item)
 
     def met(self) -> None:
         """It is used: Numba runs each item once in a process, with what it reads then."""
-        for item in self.items[len(self._first):]:
-            self._first.append(self.content(item))
+        if len(self._first) < len(self.items):
+            for item in self.items:
+                if id(item) not in self._first:
+                    self._first[id(item)] = self.content(item)
 
     def is_as_met(self) -> bool:
         """False if something that an item reads has changed since it was used."""
-        return all(first == self.content(item) for item, first in zip(self.items, self._first))
+        return all(self._first[id(item)] == self.content(item) for item in self.items if id(item) in self._first)
 
     def content(self, item: object) -> bytes | None:
         """The digest of one item's content; None if it has none."""
@@ -68,29 +79,33 @@ class _Registry:
         self.kind = kind
         self.by_key: dict[Any, Subject] = {}
         self.by_text: dict[str, list[Subject]] = {}
+        self.texts: dict[Any, str | None] = {}  # as they were when a key was met first
 
-    def add(self, key: Any, item: object) -> Subject:
+    def add(self, key: Any, item: object, rank: tuple[int, int]) -> Subject:
         subject = self.by_key.get(key)
         if subject is None:
-            text = subject_text(key)
+            if key not in self.texts:
+                self.texts[key] = subject_text(key)
+            text = self.texts[key]
             subject = self.by_key[key] = Subject(key, None if text is None else f"{self.kind} {text}")
             if text is not None:
                 self.by_text.setdefault(text, []).append(subject)
-        subject.items.append(item)
+        subject.add(item, rank)
         return subject
 
 
-_TYPING = ("functions", "attributes", "globals")
-_LOWERING = ("functions", "getattrs", "setattrs", "casts", "constants")
+TYPING = ("functions", "attributes", "globals")
+LOWERING = ("functions", "getattrs", "setattrs", "casts", "constants")
 
 
 class _Source:
-    """A registry and how far it was read; `watched` if it may hold what is not Numba's."""
+    """A registry, its place among all, and how far it was read; `watched` if it may hold what is not Numba's."""
 
-    __slots__ = ("registry", "read", "watched")
+    __slots__ = ("registry", "place", "read", "watched")
 
-    def __init__(self, registry: Any, names: tuple[str, ...], watched: bool) -> None:
+    def __init__(self, registry: Any, place: int, names: tuple[str, ...], watched: bool) -> None:
         self.registry = registry
+        self.place = place
         self.read = dict.fromkeys(names, 0)
         self.watched = watched
 
@@ -103,7 +118,9 @@ class _Source:
 
 
 class _Index:
-    def __init__(self) -> None:
+    """What is registered, as far as it was read. It takes the subjects' texts, and which registries are watched, from an earlier one."""
+
+    def __init__(self, before: _Index | None = None) -> None:
         self.calls = _Registry("call")
         self.attributes = _Registry("attribute")
         self.lowerings = _Registry("lowering")
@@ -114,8 +131,12 @@ class _Index:
         self._growing: list[Any] = []  # the lists that others add to
         self._size = -1  # how much was taken in from them
         self._installed = 0  # how many registries the contexts had
-        self._typing = {id(templates.builtin_registry): _Source(templates.builtin_registry, _TYPING, True)}
-        self._lowering = {id(imputils.builtin_registry): _Source(imputils.builtin_registry, _LOWERING, True)}
+        self._watched: set[int] = set()  # the ids of registries that may hold what is not Numba's
+        if before is not None:
+            self.calls.texts, self.attributes.texts, self.lowerings.texts = before.calls.texts, before.attributes.texts, before.lowerings.texts
+            self._watched = {key for known in (before._typing, before._lowering) for key, source in known.items() if source.watched}
+        self._typing = {id(templates.builtin_registry): _Source(templates.builtin_registry, 0, TYPING, True)}
+        self._lowering = {id(imputils.builtin_registry): _Source(imputils.builtin_registry, 0, LOWERING, True)}
 
     def refresh(self, all_registries: bool = False) -> None:
         """Takes in what was registered since the last time: in every registry, or in those that others use."""
@@ -132,9 +153,9 @@ class _Index:
         if sum(map(len, installed)) != self._installed:
             all_registries, first = True, not self._installed
             self._installed = sum(map(len, installed))
-            for registries, sources, names in zip(installed, (self._typing, self._lowering), (_TYPING, _LOWERING)):
+            for registries, sources, names in zip(installed, (self._typing, self._lowering), (TYPING, LOWERING)):
                 for registry in list(registries):
-                    sources.setdefault(id(registry), _Source(registry, names, not first))
+                    sources.setdefault(id(registry), _Source(registry, len(sources), names, not first or id(registry) in self._watched))
         for sources, read in ((self._typing, self._read_typing), (self._lowering, self._read_lowering)):
             for source in sources.values():
                 if (all_registries or source.watched) and read(source):
@@ -143,12 +164,12 @@ class _Index:
     def _read_typing(self, source: _Source) -> bool:
         before = len(self.template_of)
         for template in source.new("functions"):
-            self._template(self.calls, template.key, template)
+            self._template(self.calls, template.key, template, (source.place, 1))
         for template in source.new("attributes"):
-            self._template(self.attributes, (template.key, vars(template).get("_attr", "")), template)
+            self._template(self.attributes, (template.key, vars(template).get("_attr", "")), template, (source.place, 0))
         for value, found in source.new("globals"):
             for template in getattr(found, "templates", ()):
-                self._template(self.calls, value, template)
+                self._template(self.calls, value, template, (source.place, 0))  # these are tried first
         return len(self.template_of) > before
 
     def _read_lowering(self, source: _Source) -> bool:
@@ -157,24 +178,24 @@ class _Index:
             if key is implementation:  # an intrinsic's, which its definition decides
                 self.lowering_of[id(implementation)] = None
             else:
-                self._implementation("call", key, implementation, signature)
+                self._implementation("call", key, implementation, signature, source.place)
         for name in ("getattrs", "setattrs"):
             for implementation, attribute, signature in source.new(name):
-                self._implementation(name[:-1], str(attribute), implementation, signature)
+                self._implementation(name[:-1], str(attribute), implementation, signature, source.place)
         for name in ("casts", "constants"):
             for implementation, signature in source.new(name):
-                self._implementation(name[:-1], "", implementation, signature)
+                self._implementation(name[:-1], "", implementation, signature, source.place)
         return (len(self.lowering_of), len(self.of_own_types)) > before
 
-    def _template(self, registry: _Registry, key: Any, template: Any) -> None:
+    def _template(self, registry: _Registry, key: Any, template: Any, rank: tuple[int, int]) -> None:
         if id(template) in self.template_of and key in registry.by_key:
             return  # it stands in two lists
         if is_foreign(key) or is_foreign_template(template):
-            self.template_of[id(template)] = registry.add(key, template)
+            self.template_of[id(template)] = registry.add(key, template, rank)
             if registry is self.calls and not is_foreign(key):
                 self.of_own_functions.append(template)
 
-    def _implementation(self, what: str, name: Any, implementation: Any, signature: Any) -> None:
+    def _implementation(self, what: str, name: Any, implementation: Any, signature: Any, place: int) -> None:
         function = unwrapped(implementation)
         if getattr(function, "__module__", None) == _TEMPLATES_MODULE:
             return  # made while an overload is used; the overload decides
@@ -182,13 +203,20 @@ class _Index:
         if is_foreign(function) or of_others:
             # Many types share an attribute's name.
             key = (what, name) if what == "call" else (what, name, *signature[:1])
-            subject = self.lowering_of[id(implementation)] = self.lowerings.add(key, (function, signature))
+            subject = self.lowering_of[id(implementation)] = self.lowerings.add(key, (function, signature), (place, 0))
             subject.of = None if what == "call" else (what, name)
             if not of_others:
                 self.of_own_types.append((what, name, function, signature))
 
 
 _index = _Index()
+
+
+def read_again() -> None:
+    """The registries are in another order now; nothing was compiled with what was read before. Subjects keep their texts."""
+    global _index
+    _index = _Index(_index)
+    _index.refresh(all_registries=True)
 
 
 def index() -> _Index:
@@ -292,8 +320,7 @@ _type_texts = kinds.ByType()
 
 def load_own() -> None:
     """Loads what Numba's own overloads stand in, as its first compilation does."""
-    cpu_target.target_context.refresh()
-    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()  # and the typing context, see `order`
 
 
 def count(text: str) -> int:

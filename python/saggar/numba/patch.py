@@ -38,14 +38,16 @@ def _restore(holder: Any, held: dict[str, Any]) -> None:
 
 
 def _change() -> None:
-    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, itanium_mangler, pythonapi,
-                            types)
+    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, entrypoints, environment, itanium_mangler,
+                            pythonapi, types)
     from numba.core.typing import context
     from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
 
-    from . import dependencies, pickles
+    from . import dependencies, order, pickles
 
-    _dispatchers(dispatcher)
+    _dispatchers(dispatcher.Dispatcher)
+    _overloads(dispatcher.Dispatcher)
+    _pickled(dispatcher.Dispatcher)
     _cfuncs(ccallback)
     _ufuncs(ufuncbuilder, wrappers)
     _loops(dufunc, gufunc)
@@ -53,19 +55,20 @@ def _change() -> None:
     _contents(environment, callconv)
     _constants(base)
     _generated(cgutils)
+    order.apply(base, context, entrypoints)
     dependencies.apply(context, base, codegen)
     pickles.apply(base, pythonapi)
 
 
-def _dispatchers(dispatcher: Any) -> None:
+def _dispatchers(cls: Any) -> None:
+    """What a dispatcher compiles is looked up and stored; each compilation has a frame."""
     from numba.core.caching import NullCache
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
     from numba.core.sigutils import normalize_signature
 
-    cls = dispatcher.Dispatcher
     original_enable, original_compile = cls.enable_caching, cls.compile
-    from . import bodies, dependencies, environments, frames, inherit, linked
+    from . import bodies, dependencies, frames, inherit, linked
 
     thread = frames._stack
     Frame, Room, wants = frames.Frame, frames.Room, frames.wants
@@ -100,8 +103,19 @@ def _dispatchers(dispatcher: Any) -> None:
             linked.asked(self, sig)
         return result
 
+    cls.enable_caching = enable_caching
+    cls.compile = compile
+
+
+def _overloads(cls: Any) -> None:
+    """What a dispatcher has compiled: settled as it is added, chosen by who asks, set apart where only a caller needs it."""
+    from numba.core.sigutils import normalize_signature
+
     original_add, original_disable, original_get = cls.add_overload, cls.disable_compile, cls.get_overload
     original_reset = cls._reset_overloads
+    from . import dependencies, environments, frames, inherit, linked
+
+    thread = frames._stack
 
     @functools.wraps(original_get)
     def get_overload(self: Any, sig: Any) -> Any:
@@ -132,7 +146,16 @@ def _dispatchers(dispatcher: Any) -> None:
         linked.insert_all(self)
         original_disable(self, val)
 
+    cls.add_overload = add_overload
+    cls.get_overload = get_overload
+    cls._reset_overloads = _reset_overloads
+    cls.disable_compile = disable_compile
+
+
+def _pickled(cls: Any) -> None:
+    """A pickled dispatcher is the one that its module holds, where they are equal."""
     original_rebuild = cls._rebuild.__func__
+    from . import linked
 
     def _rebuild(cls: Any, **states: Any) -> Any:
         live = _live(cls, states)
@@ -142,12 +165,6 @@ def _dispatchers(dispatcher: Any) -> None:
         linked.insert_all(made)
         return made
 
-    cls.add_overload = add_overload
-    cls.get_overload = get_overload
-    cls._reset_overloads = _reset_overloads
-    cls.disable_compile = disable_compile
-    cls.enable_caching = enable_caching
-    cls.compile = compile
     cls._rebuild = classmethod(functools.wraps(original_rebuild)(_rebuild))
 
 

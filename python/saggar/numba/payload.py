@@ -113,9 +113,14 @@ def library_parts(library: Any) -> tuple[dict[str, bytes], list[str], list[str]]
     return parts, undefined(symbols), inside
 
 
+def has_lifted(cres: CompileResult) -> bool:
+    """True if a part of it is a function that cannot be stored. A block in object mode can; None is a block that was left where it is."""
+    return any(lifted is not None and not lifted.can_cache for lifted in cres.lifted)
+
+
 def build(request: recipe.Request, cres: CompileResult, subjects: set[Any]) -> tuple[dict[str, bytes], list[str]]:
     """(parts, undefined symbols) of a compile result, made with `subjects`. Raises Uncacheable, saying why it must not be stored."""
-    if any(not lifted.can_cache for lifted in cres.lifted):  # a block in object mode can be, a lifted loop cannot
+    if has_lifted(cres):
         raise _saggar.Uncacheable("it uses lifted code")
     request.check()
     parts, needed, inside = library_parts(cres.library)

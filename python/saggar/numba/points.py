@@ -31,11 +31,15 @@ def _expect(holder: Any, name: str, *parameters: str) -> Any:
 
 def check() -> None:
     """Raises Unknown if a place is not as expected. Changes nothing."""
-    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, compiler, dispatcher, environment, itanium_mangler,
-                            pythonapi, rewrites)
-    from numba.core.typing import context, templates
-    from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
-    from numba.parfors import array_analysis
+    _compiling()
+    _ufuncs()
+    _naming()
+    _typing()
+    _lowering()
+
+
+def _compiling() -> None:
+    from numba.core import ccallback, compiler, dispatcher
 
     _expect(dispatcher.Dispatcher, "enable_caching", "self")
     _expect(dispatcher.Dispatcher, "compile", "self", "sig")
@@ -50,13 +54,29 @@ def check() -> None:
     _expect(ccallback.CFunc, "enable_caching", "self")
     _expect(ccallback.CFunc, "compile", "self")
     _expect(ccallback.CFunc, "_compile_uncached", "self")
+    missing = {"library", "environment", "reload_init", "referenced_envs", "lifted"} - set(compiler.CR_FIELDS)
+    if missing:
+        raise Unknown(f"CompileResult has no {', '.join(sorted(missing))}")
+
+
+def _ufuncs() -> None:
+    from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
+
     _expect(ufuncbuilder.UFuncDispatcher, "enable_caching", "self")
     _expect(ufuncbuilder.UFuncDispatcher, "_compile_core", "self", "sig", "flags", "locals")
+    _expect(ufuncbuilder, "build_ufunc_wrapper", "library", "context", "fname", "signature", "objmode", "cres")
     _expect(wrappers._GufuncWrapper, "__init__", "self", "py_func", "cres", "sin", "sout", "cache", "is_parfors")
     _expect(wrappers._GufuncWrapper, "_compile_wrapper", "self", "wrapper_name")
     for cls in (dufunc.DUFunc, gufunc.GUFunc):
         _expect(cls, "_compile_for_argtys", "self", "argtys", "return_type")
-    _expect(ufuncbuilder, "build_ufunc_wrapper", "library", "context", "fname", "signature", "objmode", "cres")
+    if not hasattr(wrappers, "GufWrapperCache"):
+        raise Unknown("numba.np.ufunc.wrappers.GufWrapperCache is not there")
+
+
+def _naming() -> None:
+    from numba.core import bytecode, callconv, environment, itanium_mangler
+    from numba.parfors import array_analysis
+
     _expect(bytecode.FunctionIdentity, "from_function", "pyfunc")
     _expect(bytecode.FunctionIdentity, "derive", "self")
     _expect(environment.Environment, "from_fndesc", "fndesc")
@@ -64,24 +84,32 @@ def check() -> None:
     _expect(callconv.CPUCallConv, "emit_unwrap_dynamic_exception_fn", "self", "module", "st_type", "nb_types")
     _expect(array_analysis.ArrayAnalysis, "_make_assert_equiv")
     _expect(itanium_mangler, "mangle_type_or_value", "typ")
+
+
+def _typing() -> None:
+    from numba.core.typing import context, templates
+
+    _expect(context.BaseContext, "refresh", "self")
     _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
     _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
     _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
     for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
         _expect(template, "apply", "self", "args", "kws")
     _expect(templates._OverloadFunctionTemplate, "_build_impl", "self", "cache_key", "args", "kws")
+
+
+def _lowering() -> None:
+    from numba.core import base, cgutils, codegen, entrypoints, pythonapi, rewrites
+
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
+    _expect(base.BaseContext, "refresh", "self")
     _expect(base.BaseContext, "get_constant_generic", "self", "builder", "ty", "val")
     _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
-    _expect(cgutils, "normalize_ir_text", "text")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
+    _expect(cgutils, "normalize_ir_text", "text")
+    _expect(entrypoints, "init_all")
     _expect(rewrites.rewrite_registry, "rewrites")
     for name in ("_boxers", "_unboxers", "_reflectors"):
         _expect(getattr(pythonapi, name, None), "functions")
-    if not hasattr(wrappers, "GufWrapperCache"):
-        raise Unknown("numba.np.ufunc.wrappers.GufWrapperCache is not there")
-    missing = {"library", "environment", "reload_init", "referenced_envs", "lifted"} - set(compiler.CR_FIELDS)
-    if missing:
-        raise Unknown(f"CompileResult has no {', '.join(sorted(missing))}")

@@ -1,7 +1,7 @@
 """Ways of typing that somebody puts before Numba's own.
 
 Of several overloads of `np.sum`, Numba takes the first that fits. Its own are loaded when something is compiled for the first
-time, so one that a program registers before that wins. What was compiled in one of Numba's own ways therefore depends
+time (see `order`), so one that a program registers before that wins. What was compiled in one of Numba's own ways therefore depends
 on what stands before that: here a *subject* is a function and the way that fitted. What it comes to is nearly always nothing.
 """
 from __future__ import annotations
@@ -95,6 +95,8 @@ def count(text: str) -> int:
 def digest(text: str) -> bytes:
     """The content of what stands before Numba's own ways now. Raises Uncacheable."""
     extensions.index()
+    if any(map(_is_unknown, parts(text))):
+        extensions.load_own()  # now: what is registered changes
     found = [(part, descriptions.template(way)) for part in parts(text) for way in _before(part)]
     return _saggar.sha256(descriptions.encode(tuple(found))) if found else NOTHING
 
@@ -104,12 +106,15 @@ def _before(text: str) -> list[Any]:
     return [item for of in extensions.registered_calls(name) for item in _first(of, way)]
 
 
+def _is_unknown(text: str) -> bool:
+    """True if others registered something for a function, and Numba's own way is not there yet."""
+    name, _, way = text[len(KIND):].rpartition(" ")
+    return way != _NONE and any(_until(of.key, way) is None for of in extensions.registered_calls(name))
+
+
 def _first(of: extensions.Subject, way: str) -> list[Any]:
     """Those of others that are tried before Numba's own; they count as such where that is not there."""
     before = _until(of.key, way)
-    if before is None and way != _NONE:
-        extensions.load_own()
-        before = _until(of.key, way)
     return of.items if before is None else [item for item in of.items if item in before]  # for a kind of processor: see `overrides`
 
 

@@ -191,6 +191,12 @@ def _module_attribute(node: Node, module: Any, name: str, take: Any) -> object:
     return found
 
 
+def _is_unloaded(module: ModuleType, name: str) -> bool:
+    """True if a package has a module of a name that is not loaded."""
+    held = module.__dict__
+    return name not in held and "__path__" in held and "__getattr__" in held and _is_there(f"{module.__name__}.{name}")
+
+
 def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, ...], take: Any, seen: set[str]) -> None:
     """A module that is passed on: whatever the code may read from it under another name."""
     if module.__name__ in seen or functions.is_pinned(module.__name__):
@@ -198,7 +204,8 @@ def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, .
     seen.add(module.__name__)
     for name in names:
         _guard(node, module.__dict__, name, module.__dict__.get(name, _MISSING))
-        inner = _module_attribute(node, module, name, take) if node.interpreted else module.__dict__.get(name, _MISSING)
+        makes = node.interpreted or not _is_unloaded(module, name)  # nobody says that compiled code means the module of this name
+        inner = _module_attribute(node, module, name, take) if makes else _MISSING
         if inner is not _MISSING:
             take(f"{label}.{name}", inner)
         if isinstance(inner, ModuleType):

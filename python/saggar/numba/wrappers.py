@@ -12,7 +12,7 @@ from numba.core.caching import _Cache
 
 from .. import _saggar, process
 from . import cache as cache_module
-from . import dependencies, frames, payload, recipe
+from . import dependencies, frames, order, payload, recipe
 
 
 class GufuncWrapperCache(_Cache):
@@ -94,7 +94,7 @@ def lookup(request: recipe.WrapperRequest, target_context: Any) -> tuple[Any, An
 
 
 def _find(cache: Any, request: recipe.WrapperRequest, codegen: Any) -> tuple[Any, str, str]:
-    entry, reason, detail = cache.find(request.key, payload.resolver)
+    entry, reason, detail = order.find(cache, request.key, payload.resolver)
     if entry is None:
         return None, reason, detail
     try:
@@ -104,6 +104,7 @@ def _find(cache: Any, request: recipe.WrapperRequest, codegen: Any) -> tuple[Any
     except Exception as error:
         entry.reject()
         return None, "load-failed", f"{type(error).__name__}: {error}"[:400]
+    order.served()
     process.report("hit", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, key=request.key, group=request.kernel.text(),
                    detail=entry.tier)
     return library, "none", ""

@@ -29,6 +29,18 @@ case("callee_same_file", KIND, "a callee in the same file", "", """
 case("callee_other_file", KIND, "a callee in another file", "numba#1833", TWO, "lib.f(10)", change_callee, needed="f callee")
 case("callee_uncached", KIND, "a callee in another file that is not marked for caching", "numba#8926",
      {"lib.py": CALLER, "other.py": CALLEE.replace("(cache=True)", "")}, "lib.f(10)", change_callee, needed="f")
+case("module_made_attribute", KIND, "an attribute that a module makes (PEP 562), the module under another name", "", {"lib.py": """
+    from . import lazy
+    @njit(cache=True)
+    def f(x):
+        m = lazy
+        return x + m.K
+    @njit(cache=True)
+    def g(x):
+        def inner(m): return x + m.K
+        return inner(lazy)
+    """, "lazy.py": "def __getattr__(name):\n    if name == 'K': return 5\n    raise AttributeError(name)\n"},
+     "(lib.f(10), lib.g(10))", edit("lazy.py", "5", "7"), needed="f g")
 case("callee_by_module", KIND, "a callee reached as an attribute of its module", "numba#9483", {"lib.py": """
     from . import other
     @njit(cache=True)
@@ -173,6 +185,8 @@ case("comment_changed", KIND, "comments in the function", "numba#9316", "@njit(c
      "lib.f(10)", edit("lib.py", "# one", "# two, and longer"))
 case("comment_appended", KIND, "a comment at the end of the file", "numba#9316", TWO, "lib.f(10)", append("lib.py", "\n# end\n"))
 case("docstring_changed", KIND, "the docstring", "numba#9316", TWO, "lib.f(10)", edit("lib.py", "What it does.", "How it does it."))
+case("future_annotations", KIND, "annotations as texts (from __future__ import annotations)", "", TWO, "lib.f(10)",
+     prepend("lib.py", "from __future__ import annotations\n"))
 case("docstring_added", KIND, "a docstring where there was none", "numba#9316", "@njit(cache=True)\ndef f(x):\n    return x + 1\n",
      "lib.f(10)", edit("lib.py", "    return", "    'What it does.'\n    return"))
 case("reformatted", KIND, "the layout of the function's lines", "numba#9316", TWO, "lib.f(10)",

@@ -40,6 +40,15 @@ form("exception_without_module", "a function that exec made raises an error with
         try: return f(x)
         except Exception as error: return repr(error)
     """, "lib.said(5)")
+form("parallel_chunksize", "a block with a chunk size for prange", "", """
+    import numba
+    @njit(cache=True, parallel=True)
+    def f(n):
+        s = 0
+        with numba.parallel_chunksize(4):
+            for i in numba.prange(n): s += i
+        return s
+    """, "lib.f(100)", refusal=True)
 form("self_recursion", "a function that calls itself", "numba#6061",
      "@njit(cache=True)\ndef f(n):\n    if n < 2: return n\n    return f(n - 1) + f(n - 2)", "lib.f(10)")
 form("self_recursion_typed", "a function with a signature that calls itself", "numba#6061",

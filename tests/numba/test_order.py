@@ -1,0 +1,203 @@
+"""Numba's own registrations before what others add after the first function was compiled or served: the same in each process."""
+import pytest
+
+FIRST = """
+    import operator
+    import numpy as np
+    from numba import njit, types
+    from numba.extending import lower_builtin, overload
+    from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+    @njit(cache=True)
+    def first(x): return x + 1
+    print(first(1))
+    """
+
+
+def right(project, program, expected, **env):
+    """Three processes with one store: what is expected, and the last two compile nothing that is cacheable."""
+    results = [project.good(program, **env) for _ in range(3)]
+    assert [result.out for result in results] == [expected] * 3
+    assert not any(result.cacheable() for result in results[1:]), results[1].of("miss")
+
+
+def test_numbas_own_function(project):
+    """Registered after the first compilation, it comes too late; a function that Saggar served before it changes nothing."""
+    program = FIRST + """
+    @overload(np.sum)
+    def late(a):
+        if isinstance(a, types.Array): return lambda a: 777.0
+    @njit(cache={})
+    def second(a): return np.sum(a)
+    print(second(np.arange(3.)))
+    """
+    right(project, program.replace("{}", "True"), "2\n3.0\n")
+    right(project, program.replace("cache={}", ""), "2\n3.0\n")
+
+
+def test_template_and_lowering(project):
+    """Written by hand, for types that Numba has an implementation for: the later implementation wins, the earlier template."""
+    right(project, FIRST + """
+    @infer_global(operator.pow)
+    class Late(AbstractTemplate):
+        def generic(self, args, kws): return signature(types.unicode_type, *args)
+    @lower_builtin(operator.pow, types.int64, types.int64)
+    def late(context, builder, sig, args): return args[0]
+    @njit(cache=True)
+    def second(a, b): return a ** b
+    print(second(3, 2), second(3., 2.))
+    """, "2\n3 9.0\n")
+
+
+def test_for_a_type_of_its_own(project):
+    """What others register for types of their own decides nothing elsewhere, whenever it was registered and read."""
+    early, function = FIRST.split("    @njit", 1)
+    right(project, early + """
+    class Mine(types.Type): pass
+    @infer_global(operator.getitem)
+    class Early(AbstractTemplate):
+        def generic(self, args, kws):
+            if isinstance(args[0], Mine): return signature(types.int64, *args)
+    @njit""" + function + """
+    @overload(operator.getitem)
+    def late(a, i):
+        if isinstance(a, Mine): return lambda a, i: 0
+    @njit(cache=True)
+    def second(a): return a[1] + a[0]
+    print(second(np.arange(3.)))
+    """, "2\n1.0\n")
+
+
+def test_entry_point(project):
+    """An installed extension of Numba, which nobody imports: loaded with Numba's own, or before a call where that comes first."""
+    project.distribution("site", "ext", "1.0")
+    project.write("site/ext-1.0.dist-info/entry_points.txt", "[numba_extensions]\ninit = ext:register\n")
+    project.write("site/ext/__init__.py", """
+    import operator
+    import numpy as np
+    from numba import types
+    from numba.extending import overload
+    def register():
+        class Mine(types.Type): pass
+        @overload(operator.getitem)
+        def item(a, i):
+            if isinstance(a, Mine): return lambda a, i: 0
+        @overload(np.sum)
+        def total(a):
+            if isinstance(a, types.Array): return lambda a: 777.0
+        print("loaded")
+    """)
+    program = """
+    import numpy as np
+    from numba import njit
+    {}
+    @njit(cache=True)
+    def second(a): return a[1] + np.sum(a)
+    print(second(np.arange(3.)))
+    """
+    eager = """
+    @njit("float64(float64[:])", cache=True)
+    def first(a): return a[0] + a[1]
+    """
+    calling_nothing = """
+    import operator
+    from numba import njit, types
+    from numba.extending import overload
+    @njit("float64(float64)", cache=True)
+    def first(a): return a * 2
+    @overload(operator.getitem)
+    def item(a, i):
+        if isinstance(a, types.Float): return lambda a, i: a + i
+    @njit("float64(float64)", cache=True)
+    def second(a): return a[1]
+    print(second.overloads[second.signatures[0]].entry_point(1.0))
+    """
+    site = {"PYTHONPATH": str(project.root / "site")}
+    right(project, program.replace("{}", eager), "loaded\n4.0\n", **site)
+    right(project, program.replace("{}", ""), "loaded\n778.0\n", **site)
+    results = [project.good(calling_nothing, **site) for _ in range(3)]
+    assert {result.out.split()[-1] for result in results} == {"2.0"} and results[0].cacheable()
+    assert not any(result.cacheable() for result in results[1:]), results[1].of("miss")
+
+
+def test_two_functions_with_others_before_them(project):
+    """What stands before the second of them counts, though Numba's own were loaded to see what stands before the first."""
+    program = FIRST.replace("    @njit", """    import os
+    class Mine(types.Type): pass
+    if os.environ.get("ED"):
+        @overload(np.isscalar)
+        def early(a):
+            if isinstance(a, types.Float): return lambda a: 777
+    @njit""", 1) + """
+    @overload(np.iscomplexobj)
+    def late(a):
+        if isinstance(a, Mine): return lambda a: 1.0
+    @njit(cache=True)
+    def second(a): return np.iscomplexobj(a) + np.isscalar(a)
+    print(second(2.5))
+    """
+    right(project, program, "2\n1\n")
+    right(project, program, "2\n777\n", ED="1")
+
+
+@pytest.mark.parametrize("module", ["numba.cpython.setobj", "numba.cpython.listobj", "numba.typed.dictimpl", "numba.core.boxing"])
+def test_one_of_numbas_own_modules_is_imported_first(project, module):
+    right(project, FIRST + f"""
+    import {module}
+    @overload(np.sum)
+    def late(a):
+        if isinstance(a, types.Array): return lambda a: 777.0
+    @njit
+    def second(a): return np.sum(a)
+    print(second(np.arange(3.)))
+    """, "2\n3.0\n")
+
+
+def test_another_registry(project):
+    """One that Numba installs before the one that everybody uses."""
+    right(project, FIRST + """
+    from numba.core.typing import npydecl
+    @npydecl.infer_global(np.sum)
+    class Late(AbstractTemplate):
+        def generic(self, args, kws): return signature(types.unicode_type, *args)
+    @njit
+    def second(a): return np.sum(a)
+    print(second(np.arange(3.)))
+    """, "2\n3.0\n")
+
+
+def test_another_context(project):
+    """Each context of Numba's installs everything once, whoever loads first."""
+    right(project, FIRST + """
+    from numba.core.typing import context, templates
+    def made(i):
+        def key(x): pass
+        overload(key)(lambda x: lambda x: i)
+        return key
+    late = [made(i) for i in range(8)]
+    other = type("Other", (context.BaseContext,), {})()
+    other.refresh()
+    njit(lambda a: a.sum())(np.arange(3.))
+    other.refresh()
+    own = templates.builtin_registry
+    print(sum(other._lookup_global(value) is None for value, _ in own.globals),
+          sum(len(other._lookup_global(key).templates) > 1 for key in late))
+    """, "2\n0 0\n")
+
+
+def test_loading_that_is_interrupted(project):
+    """What was put aside is there again, and behind Numba's own the next time."""
+    right(project, FIRST + """
+    @overload(np.sum)
+    def late(a):
+        if isinstance(a, types.Array): return lambda a: 777.0
+    from numba.core.cpu import CPUContext
+    load = CPUContext.load_additional_registries
+    def interrupted(self): raise KeyboardInterrupt
+    @njit
+    def second(a): return np.sum(a)
+    CPUContext.load_additional_registries = interrupted
+    try: second(np.arange(3.))
+    except KeyboardInterrupt: print("interrupted")
+    CPUContext.load_additional_registries = load
+    print(second(np.arange(3.)))
+    """, "2\ninterrupted\n3.0\n")
