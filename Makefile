@@ -25,7 +25,7 @@ test:
 # What takes too long for every change: packaging, Numba's own tests, the older Numba, the large programs of PyTensor and GT4Py.
 test-slow:
 	./scripts/packages.sh test
-	$(PYTHON) tests/run.py packaging numba-upstream numba-pinned-all pytensor-slow gt4py-slow catalogue
+	$(PYTHON) tests/run.py packaging c-clang-all numba-upstream numba-pinned-all pytensor-slow gt4py-slow catalogue
 
 # Every known way that a cache of Numba functions goes wrong; random programs and 10,000 edits.
 test-catalogue:

@@ -165,7 +165,7 @@ def pytest(log: Log, env: Path, *arguments: object, **more: str) -> None:
             env={"SAGGAR_BIN": str(env / "bin/saggar"), **more})
 
 
-def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
+def c_tests(log: Log, compiler: str, sanitize: bool = True, quick: bool = False) -> None:
     build = WORK / (f"c-{compiler}" if sanitize else "c-plain")
     options = ["-Dcpp_args=-O0", *(["-Db_sanitize=address,undefined", "-Db_lundef=false"] if sanitize else [])]
     if not (build / "build.ninja").exists():
@@ -173,6 +173,8 @@ def c_tests(log: Log, compiler: str, sanitize: bool = True) -> None:
     log.run("ninja", "-C", build)
     # Once each: the command's tests and each damaged byte under gcc's sanitizers, a process that is killed many times without any.
     elsewhere = ("kill", "julia-cli") if sanitize and compiler == "gcc" else ("kill", "slow", "cli", "julia-cli") if sanitize else ("cli", "slow")
+    if quick:
+        elsewhere += ("store", "cache", "tree", "julia")
     once = [word for suite in elsewhere for word in ("--no-suite", suite)]
     log.run("meson", "test", "-C", build, "--print-errorlogs", "--no-rebuild", "--timeout-multiplier", "3", *once,
             env={"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
@@ -186,7 +188,13 @@ def c_gcc(log: Log) -> None:
 
 @step
 def c_clang(log: Log) -> None:
-    """The library's tests, clang, ASan and UBSan."""
+    """The library's quick tests, clang, ASan and UBSan."""
+    c_tests(log, "clang", quick=True)
+
+
+@extra
+def c_clang_all(log: Log) -> None:
+    """All of them (two minutes)."""
     c_tests(log, "clang")
 
 
@@ -221,7 +229,8 @@ def numba_upstream(log: Log) -> None:
 def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins; all that is not left out for its time."""
     pinned(log, *NEWEST_ONLY, *(f"test_{name}.py" for name in (
-        "asks", "bodies", "changes", "classes", "collisions", "constants", "faults", "growth", "objectmode", "overloaded", "reads", "specific")))
+        "asks", "bodies", "changes", "classes", "collisions", "constants", "dispatchers", "faults", "growth", "objectmode", "overloaded", "reads",
+        "specific")))
 
 
 @extra
