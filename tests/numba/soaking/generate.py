@@ -36,7 +36,8 @@ def number(rng: Random) -> str:
 
 def global_value(rng: Random, kind: str) -> str:
     i, k = rng.randint(-20, 99), rng.randint(100, 200)
-    return GLOBALS[kind][0].format(i=i, j=rng.randint(0, 9), k=k, t=rng.randint(-90, 90), f=rng.choice([0.25, -0.0, 2.5, 1e10, 7.125]) + i,
+    # Other texts are other values, as np.float32 too: 1e6 + i is exact there, 1e10 + i is not.
+    return GLOBALS[kind][0].format(i=i, j=rng.randint(0, 9), k=k, t=rng.randint(-90, 90), f=rng.choice([0.25, -0.0, 2.5, 1e6, 7.125]) + i,
                                    n=rng.choice(["nan", "inf", "-inf", "-nan"]), b=rng.random() < 0.5, s="s" * rng.randint(1, 9))
 
 
