@@ -2,16 +2,29 @@
 import numba
 import pytest
 
-FIRST = """
+HEAD = """
     import operator
     import numpy as np
     from numba import njit, types
     from numba.extending import lower_builtin, overload
     from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+    """
+SERVED = """
     @njit(cache=True)
     def first(x): return x + 1
     print(first(1))
     """
+FIRST = HEAD + SERVED
+LATE = """
+    @overload(np.sum)
+    def late(a):
+        if isinstance(a, types.Array): return lambda a: 777.0
+    """
+SECOND = """
+    @njit
+    def second(a): return np.sum(a)
+    """
+CALL = "print(second(np.arange(3.)))\n"
 
 
 def right(project, program, expected, **env):
@@ -23,16 +36,8 @@ def right(project, program, expected, **env):
 
 def test_numbas_own_function(project):
     """Registered after the first compilation, it comes too late; a function that Saggar served before it changes nothing."""
-    program = FIRST + """
-    @overload(np.sum)
-    def late(a):
-        if isinstance(a, types.Array): return lambda a: 777.0
-    @njit(cache={})
-    def second(a): return np.sum(a)
-    print(second(np.arange(3.)))
-    """
-    right(project, program.replace("{}", "True"), "2\n3.0\n")
-    right(project, program.replace("cache={}", ""), "2\n3.0\n")
+    right(project, FIRST + LATE + SECOND.replace("@njit", "@njit(cache=True)") + CALL, "2\n3.0\n")
+    right(project, FIRST + LATE + SECOND + CALL, "2\n3.0\n")
 
 
 def test_template_and_lowering(project):
@@ -51,14 +56,13 @@ def test_template_and_lowering(project):
 
 def test_for_a_type_of_its_own(project):
     """What others register for types of their own decides nothing elsewhere, whenever it was registered and read."""
-    early, function = FIRST.split("    @njit", 1)
-    right(project, early + """
+    right(project, HEAD + """
     class Mine(types.Type): pass
     @infer_global(operator.getitem)
     class Early(AbstractTemplate):
         def generic(self, args, kws):
             if isinstance(args[0], Mine): return signature(types.int64, *args)
-    @njit""" + function + """
+    """ + SERVED + """
     @overload(operator.getitem)
     def late(a, i):
         if isinstance(a, Mine): return lambda a, i: 0
@@ -124,13 +128,14 @@ def test_entry_point(project):
 
 def test_two_functions_with_others_before_them(project):
     """What stands before the second of them counts, though Numba's own were loaded to see what stands before the first."""
-    program = FIRST.replace("    @njit", """    import os
+    program = HEAD + """
+    import os
     class Mine(types.Type): pass
     if os.environ.get("ED"):
         @overload(np.isscalar)
         def early(a):
             if isinstance(a, types.Float): return lambda a: 777
-    @njit""", 1) + """
+    """ + SERVED + """
     @overload(np.iscomplexobj)
     def late(a):
         if isinstance(a, Mine): return lambda a: 1.0
@@ -144,15 +149,7 @@ def test_two_functions_with_others_before_them(project):
 
 @pytest.mark.parametrize("module", ["numba.cpython.setobj", "numba.cpython.listobj", "numba.typed.dictimpl", "numba.core.boxing"])
 def test_one_of_numbas_own_modules_is_imported_first(project, module):
-    right(project, FIRST + f"""
-    import {module}
-    @overload(np.sum)
-    def late(a):
-        if isinstance(a, types.Array): return lambda a: 777.0
-    @njit
-    def second(a): return np.sum(a)
-    print(second(np.arange(3.)))
-    """, "2\n3.0\n")
+    right(project, FIRST + f"import {module}\n" + LATE + SECOND + CALL, "2\n3.0\n")
 
 
 def test_another_registry(project):
@@ -162,10 +159,7 @@ def test_another_registry(project):
     @npydecl.infer_global(np.sum)
     class Late(AbstractTemplate):
         def generic(self, args, kws): return signature(types.unicode_type, *args)
-    @njit
-    def second(a): return np.sum(a)
-    print(second(np.arange(3.)))
-    """, "2\n3.0\n")
+    """ + SECOND + CALL, "2\n3.0\n")
 
 
 def test_another_context(project):
@@ -189,18 +183,33 @@ def test_another_context(project):
 
 def test_loading_that_is_interrupted(project):
     """What was put aside is there again, and behind Numba's own the next time."""
-    right(project, FIRST + """
-    @overload(np.sum)
-    def late(a):
-        if isinstance(a, types.Array): return lambda a: 777.0
+    right(project, FIRST + LATE + SECOND + """
     from numba.core.cpu import CPUContext
     load = CPUContext.load_additional_registries
     def interrupted(self): raise KeyboardInterrupt
-    @njit
-    def second(a): return np.sum(a)
     CPUContext.load_additional_registries = interrupted
     try: second(np.arange(3.))
     except KeyboardInterrupt: print("interrupted")
     CPUContext.load_additional_registries = load
     print(second(np.arange(3.)))
     """, "2\ninterrupted\n3.0\n")
+
+
+def test_hits_look_at_the_registries_once(project):
+    """Every function that is served asks Numba for its extensions; what is registered is looked through for the first alone."""
+    program = """
+    from numba import njit
+    from saggar.numba import order
+    plain, looked = order._lists, []
+    order._lists = lambda: looked.append(1) or plain()
+    @njit("int64(int64)", cache=True)
+    def first(x): return x + 1
+    for number in range(5):
+        @njit(cache=True)
+        def again(x): return x + number
+        again(1)
+    print(len(looked))
+    """
+    cold, *warm = [project.good(program) for _ in range(3)]
+    assert [result.out for result in warm] == ["2\n"] * 2  # after the first hit, and for the extensions
+    assert [len(result.of("hit")) for result in warm] == [6, 6] and cold.cacheable()

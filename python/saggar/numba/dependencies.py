@@ -259,7 +259,7 @@ def lowered(subjects: set[str], implementation: Any, args: Any) -> None:
     if subject is None:
         return
     try:
-        descriptions.encode(descriptions.by_content(extensions.unwrapped(implementation)))
+        descriptions.by_content(extensions.unwrapped(implementation))
     except _saggar.Uncacheable as error:
         subjects.add(Refused(str(error)))
     if subject.of is not None:

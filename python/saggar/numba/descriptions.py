@@ -84,8 +84,6 @@ def lowering(item: tuple[Any, Any]) -> object:
     function, signature = item
     try:
         content = by_content(function)
-    except values.TooMuch:
-        raise
     except _saggar.Uncacheable:
         content = None
     return ("lowering", content, tuple(signature))

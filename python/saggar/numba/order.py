@@ -38,12 +38,11 @@ def _lowering(original: Any) -> Any:
         global _loaded
         if _marks is not None:
             _load()
-        if not _loaded and self is cpu_target.target_context:
+        first = not _loaded and self is cpu_target.target_context
+        if first:
             cpu_target.typing_context.refresh()  # a compilation begins with that
-            original(self)
-            _loaded = True
-        else:
-            original(self)
+        original(self)
+        _loaded = _loaded or first
 
     return refresh
 
@@ -59,10 +58,15 @@ def _typing(original: Any) -> Any:
 
 
 def _installed(original: Any) -> Any:
+    called = False
+
     @functools.wraps(original)
     def init_all() -> None:
-        if _marks is None:
+        nonlocal called
+        if called or _marks is None:  # Numba asks whenever a function meets new types
+            called = True
             return original()
+        called = True
         with _aside(_marks):  # installed extensions of Numba come with its own
             original()
 

@@ -87,7 +87,7 @@ def _lowerings() -> list[object]:
     found = extensions.index().of_own_types
     if not found:
         return []
-    cpu_target.target_context.refresh()
+    extensions.load_own()
     return [(what, name if isinstance(name, str) else extensions.subject_text(name), descriptions.lowering((function, signature)))
             for what, name, function, signature in found if _has_lowering(what, name)]
 

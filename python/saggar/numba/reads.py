@@ -177,24 +177,20 @@ def _read_module(node: Node, label: str, module: ModuleType, attributes: tuple[s
     node.passed.append((label, value))
 
 
-def _module_attribute(node: Node, module: Any, name: str, take: Any) -> object:
+def _module_attribute(node: Node, module: Any, name: str, take: Any, meant: bool = True) -> object:
+    """What a module has under a name, or makes. `meant`: the code asks this module for it; else it may be an attribute of anything."""
     found = module.__dict__.get(name, _MISSING)
-    if found is _MISSING and (type(module) is not ModuleType or "__getattr__" in module.__dict__):
-        node.mutable = True  # it is made anew each time, for all that is known
-        if node.interpreted and "__path__" in module.__dict__ and _is_there(f"{module.__name__}.{name}"):
+    if found is not _MISSING or type(module) is ModuleType and "__getattr__" not in module.__dict__:
+        return found
+    node.mutable = True  # it is made anew each time, for all that is known
+    if (node.interpreted or not meant) and "__path__" in module.__dict__ and _is_there(f"{module.__name__}.{name}"):
+        if node.interpreted:
             _not_loaded(node, f"{module.__name__}.{name}", take)
-            return _MISSING
-        try:
-            return getattr(module, name, _MISSING)
-        except Exception:
-            return _MISSING
-    return found
-
-
-def _is_unloaded(module: ModuleType, name: str) -> bool:
-    """True if a package has a module of a name that is not loaded."""
-    held = module.__dict__
-    return name not in held and "__path__" in held and "__getattr__" in held and _is_there(f"{module.__name__}.{name}")
+        return _MISSING
+    try:
+        return getattr(module, name, _MISSING)
+    except Exception:
+        return _MISSING
 
 
 def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, ...], take: Any, seen: set[str]) -> None:
@@ -204,8 +200,7 @@ def _read_passed(node: Node, label: str, module: ModuleType, names: tuple[str, .
     seen.add(module.__name__)
     for name in names:
         _guard(node, module.__dict__, name, module.__dict__.get(name, _MISSING))
-        makes = node.interpreted or not _is_unloaded(module, name)  # nobody says that compiled code means the module of this name
-        inner = _module_attribute(node, module, name, take) if makes else _MISSING
+        inner = _module_attribute(node, module, name, take, meant=False)
         if inner is not _MISSING:
             take(f"{label}.{name}", inner)
         if isinstance(inner, ModuleType):

@@ -107,7 +107,7 @@ def _is_returned(steps: list[dis.Instruction], at: int) -> bool:
 def _read(code: CodeType) -> _Read:
     known = _known.get(code)
     if known is None:
-        steps = _steps(code)
+        steps = [one for step in dis.get_instructions(code) if step.opname not in _SKIPPED for one in _single(step)]
         inside = [(made, _read(made)) for made in code.co_consts if isinstance(made, CodeType)]
         rooted = {*_VARIABLE, *_LOCAL, *_ATTRIBUTE}
         bare = frozenset(step.argval for before, step in zip(steps, steps[1:])
@@ -121,10 +121,6 @@ def _read(code: CodeType) -> _Read:
         known = _known[code] = _Read(tuple(own), tuple({**own, **dict.fromkeys(use for _, inner in inside for use in inner.all)}), bare,
                                      frozenset(returned | others), frozenset(returned - others))
     return known
-
-
-def _steps(code: CodeType) -> list[dis.Instruction]:
-    return [one for step in dis.get_instructions(code) if step.opname not in _SKIPPED for one in _single(step)]
 
 
 def _single(step: dis.Instruction) -> list[dis.Instruction]:
