@@ -125,7 +125,7 @@ class Soak:
         """Where functions inherit options, what Numba does depends on what ran before; then it is asked with one call alone."""
         if key not in project.entries:
             return False
-        return any(map(project.inherits, project.functions_of(key))) and self.runner.with_adapter_alone(project, key) == result
+        return not project.inheriting().isdisjoint(project.functions_of(key)) and self.runner.with_adapter_alone(project, key) == result
 
     def tell(self, before: Project, project: Project, text: str, what: str, name: str, detail: str) -> None:
         folder = self.runner.work / f"found{len(self.kept)}-{what}"

@@ -119,15 +119,17 @@ class Project:
         what = f"{item.kind} {item.args if item.kind == 'product' else ''}"
         return hashlib.sha256("\0".join([what, *texts]).encode()).hexdigest()[:16]
 
-    def inherits(self, name: str) -> bool:
-        """True if functions that it reaches may take over options from their callers, whether it reaches these too or not."""
-        calls = [self.reach(each) for each, item in self.items.items() if GIVEN & set(item.options)]
+    def inheriting(self) -> set[str]:
+        """Those that reach functions which may take over options from their callers, whether they reach these too or not."""
+        reached = {name: self.reach(name) for name in self.items}
+        calls = [reached[each] for each, item in self.items.items() if GIVEN & set(item.options)]
         for key in self.entries:
             functions = self.functions_of(key)
-            reached = set().union(*map(self.reach, functions))
-            if len(functions) > 1 and any(GIVEN & set(self.items[each].options) for each in reached):
-                calls.append(reached)  # a function calls its argument
-        return any(not reached.isdisjoint(self.reach(name)) for reached in calls)
+            called = set().union(*(reached[name] for name in functions))
+            if len(functions) > 1 and any(GIVEN & set(self.items[each].options) for each in called):
+                calls.append(called)  # a function calls its argument
+        given = set().union(*calls)
+        return {name for name in self.items if not given.isdisjoint(reached[name])}
 
     def functions_of(self, key: str) -> list[str]:
         """The function that a call of the program is for, and those among its arguments."""
@@ -170,13 +172,16 @@ class Project:
             return f"{module_name(made.module)}:{made.name}.<locals>.inner"
         return f"{module_name(item.module)}:{name}"
 
+    def ordered(self) -> list[str]:
+        """All names as they stand in the modules."""
+        return sorted(self.items, key=lambda name: (self.items[name].module, ORDER.index(self.items[name].kind), self.items[name].place))
+
     def sources(self, cache: bool = True) -> dict[str, str]:
         """The modules' texts."""
         writer = Writer(self)
         result = {}
         for module in range(self.count):
-            mine = [item for item in self.items.values() if item.module == module]
-            mine.sort(key=lambda item: (ORDER.index(item.kind), item.place))
+            mine = [self.items[name] for name in self.ordered() if self.items[name].module == module]
             lines = [HEAD]
             lines += [f"import {module_name(other)}" for other in range(module)]
             for name in sorted({each for item in mine for each in self.refs(item)}):

@@ -1,6 +1,7 @@
 """Runs a state of a project with Saggar and without, and says what is wrong with the answer."""
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -159,7 +160,7 @@ def differences(reference: dict[str, Any], answer: dict[str, Any]) -> list[tuple
 class Known:
     """
     What calls gave without a cache. Where every text that a call reaches is as it was, so is the result: it is not asked again, but for one
-    run in `TRUSTED`, whose results must be the same. Calls whose result depends on what ran before (inherited options) are always asked.
+    run in `TRUSTED`, whose results must be the same. Calls whose result depends on what ran before (inherited options) are known or asked together.
     """
 
     TRUSTED = 20
@@ -188,13 +189,18 @@ class Known:
 
     @staticmethod
     def texts(project: Project) -> dict[str, str]:
-        """What decides each call's result."""
-        found = {}
+        """What decides each call's result: what it reaches, or all that may take over options, in its order."""
+        found, together = {}, []
+        inherit = project.inheriting()
         for key, (_, args) in project.entries.items():
             names = project.functions_of(key)
-            if not any(map(project.inherits, names)):
+            if inherit.isdisjoint(names):
                 found[key] = " ".join([repr(args), *map(project.print_of, names)])
-        return found
+            else:
+                together.append(key)
+        whole = [project.print_of(name) for name in project.ordered() if name in inherit] + [repr(project.entries[key]) for key in together]
+        digest = hashlib.sha256("\0".join(whole).encode()).hexdigest()
+        return found | {key: f"{key} {digest}" for key in together}
 
 
 class Runner:
@@ -263,9 +269,12 @@ class Runner:
     def bake(self, store: str, image: str) -> str:
         """An image of everything in a store and in an image, if there is one; "" if nothing is in them: what has no complete code is not stored."""
         self.made += 1
+        given = [path for path in (store, image) if os.path.exists(path)]
+        if not given:
+            return ""
         baked = str(self.work / f"image{self.made}.saggar")
         binary = os.environ.get("SAGGAR_BIN", str(Path(sys.executable).with_name("saggar")))
-        done = subprocess.run([binary, "bake", "--all", "-o", baked, store, *filter(None, [image])], capture_output=True, text=True,
+        done = subprocess.run([binary, "bake", "--all", "-o", baked, *given], capture_output=True, text=True,
                               env={**environment(True), **self.env(store)})
         if done.returncode and "nothing to bake" not in done.stderr:
             raise RuntimeError(f"saggar bake: exit {done.returncode}: {done.stderr}")
