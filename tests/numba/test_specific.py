@@ -64,6 +64,52 @@ def test_something_for_a_derived_class_is_added(project, read, more):
     assert back.out == "1\n" and back.cacheable() == []
 
 
+OWN = """
+    import os
+    from numba import njit, types
+    from numba.extending import intrinsic, lower_cast, models, overload_attribute, overload_method, register_model
+    class Money(types.Type):
+        def __init__(self): super().__init__("Money")
+        def can_convert_from(self, context, other):
+            from numba.core.typeconv import Conversion
+            if isinstance(other, types.Number): return Conversion.safe
+    money = Money()
+    @register_model(Money)
+    class MoneyModel(models.PrimitiveModel):
+        def __init__(self, dmm, t): super().__init__(dmm, t, dmm.lookup(types.float64).get_value_type())
+    @intrinsic
+    def value(context, m):
+        def generate(context, builder, signature, args): return args[0]
+        return types.float64(money), generate
+    BASE
+    if os.environ.get("MORE"):
+        ADDED
+    @njit(cache=True)
+    def f(x): return READ
+    print(f(5))
+    """
+ANY = "@overload_attribute(types.Number, 'kind')\n    def number(x): return lambda x: 1"
+ANY_METHOD = "@overload_method(types.Number, 'kind')\n    def number(x): return lambda x: 1"
+ANY_CAST = """@lower_cast(types.Number, Money)
+    def _number(context, builder, fromty, toty, val): return context.cast(builder, val, fromty, types.float64)"""
+MORE_CAST = """@lower_cast(types.Integer, Money)
+        def _integer(context, builder, fromty, toty, val): return context.get_constant(types.float64, 2.0)"""
+
+
+@pytest.mark.parametrize("read,base,added,plain", [
+    ("x.kind", ANY, ANY.replace("Number", "Integer"), 1), ("x.kind", ANY, ANY.replace("Number", "int64"), 1),
+    ("x.kind()", ANY_METHOD, ANY_METHOD.replace("Number", "Integer"), 1), ("value(x)", ANY_CAST, MORE_CAST, 5.0),
+    ("2 if hasattr(x, 'kind') else 1", "", ANY.replace("Number", "Integer"), 1)])
+def test_something_for_one_of_numbas_own_classes_is_added(project, read, base, added, plain):
+    """Where others, or nobody, resolved it for a class of Numba's before."""
+    program = OWN.replace("READ", read).replace("BASE", base).replace("ADDED", added.replace("number(x): return lambda x: 1", "integer(x): return lambda x: 2").replace("\n    def", "\n        def"))
+    _, warm = project.cold_and_warm(program)
+    assert warm.out == f"{plain}\n"
+    more = [project.good(program, MORE="1") for _ in range(2)]
+    assert [float(result.out) for result in more] == [2.0, 2.0] and more[0].cacheable() and not more[1].cacheable()
+    assert project.good(program).out == f"{plain}\n"
+
+
 LATER = """
     from numba import njit, types
     from numba.extending import lower_builtin, type_callable

@@ -82,6 +82,7 @@ class FunctionCache(_Cache):
         if cache is None or frame is None:
             self._missed(None, "disabled", "the cache cannot be opened")
             return None
+        order.begin()
         args, return_type = sigutils.normalize_signature(sig)
         try:
             request = recipe.Request(self._owner, self._kind, tuple(args), return_type)
@@ -133,7 +134,6 @@ class FunctionCache(_Cache):
             if frame is not None:
                 frame.subjects |= request.subjects
             self._note(request, result)
-            order.served()
             process.report("hit", flags=flags | _saggar.FLAG_CACHEABLE, key=request.key,
                            group=request.text(), detail=entry.tier)
             return result

@@ -242,14 +242,21 @@ def failed(subjects: set[str], func: Any) -> None:
 
 @_watches
 def attribute(subjects: set[str], typ: Any, name: str) -> None:
-    """It asks for a type's attribute."""
+    """It asks for a type's attribute. Where others resolve it, something may be registered that is more specific."""
     known = extensions.index().attributes.by_key
-    for key in (typ, *type(typ).__mro__):
-        _add(subjects, known.get((key, name)))
-        _add(subjects, known.get((key, "")))
-    for text in extensions.of_classes("attribute", typ, name, ""):
+    found = [known.get((key, each)) for key in (typ, *type(typ).__mro__) for each in (name, "")]
+    for subject in found:
+        _add(subjects, subject)
+    for text in extensions.of_classes("attribute", typ, name, "", own=any(found)):
         _add_text(subjects, text)
     _add_types(subjects, (typ,))
+
+
+@_watches
+def unresolved(subjects: set[str], typ: Any, name: str) -> None:
+    """There is no such attribute, and it goes on without."""
+    for text in extensions.of_classes("attribute", typ, name, "", own=True):
+        _add_text(subjects, text)
 
 
 @_watches
@@ -263,7 +270,7 @@ def lowered(subjects: set[str], implementation: Any, args: Any) -> None:
     except _saggar.Uncacheable as error:
         subjects.add(Refused(str(error)))
     if subject.of is not None:
-        for text in extensions.of_classes("lowering", tuple(args)[0], subject.of):
+        for text in extensions.of_classes("lowering", tuple(args)[0], subject.of, own=True):
             _add_text(subjects, text)
 
 
@@ -400,7 +407,10 @@ def _typing(cls: Any) -> None:
     @functools.wraps(original_get)
     def resolve_getattr(self: Any, typ: Any, attr: Any) -> Any:
         attribute(typ, attr)
-        return original_get(self, typ, attr)
+        found = original_get(self, typ, attr)
+        if found is None:
+            unresolved(typ, attr)
+        return found
 
     @functools.wraps(original_set)
     def resolve_setattr(self: Any, target: Any, attr: Any, value: Any) -> Any:

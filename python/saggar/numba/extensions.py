@@ -215,6 +215,7 @@ _index = _Index()
 def read_again() -> None:
     """The registries are in another order now; nothing was compiled with what was read before. Subjects keep their texts."""
     global _index
+    functions.read_again()
     _index = _Index(_index)
     _index.refresh(all_registries=True)
 
@@ -302,17 +303,19 @@ def is_own_type(t: types.Type) -> bool:
     return not any(map(is_foreign, type(t).__mro__[:-1]))
 
 
-def of_classes(kind: str, t: types.Type, *names: Any) -> Iterator[str]:
-    """The subjects that a name, or a tuple of them, may have for a type and its classes; Numba's own left out."""
-    if not is_own_type(t):
-        of_type = _type_texts.get(t._code)
-        if of_type is None:
-            of_type = _type_texts[t._code] = subject_text(t)
-        for of in (of_type, *(subject_text(cls) for cls in type(t).__mro__ if is_foreign(cls))):
-            for name in names:
-                text = None if of is None else subject_text((*name, of) if isinstance(name, tuple) else (of, name))
-                if text is not None:
-                    yield f"{kind} {text}"
+def of_classes(kind: str, t: types.Type, *names: Any, own: bool) -> Iterator[str]:
+    """The subjects that a name, or a tuple of them, may have for a type and its classes; those of Numba's own only if `own`."""
+    found: list[Any] = [cls for cls in type(t).__mro__[:-1] if own or is_foreign(cls)]
+    if not found:
+        return
+    of_type = _type_texts.get(t._code)
+    if of_type is None:
+        of_type = _type_texts[t._code] = subject_text(t)
+    for of in (of_type, *map(subject_text, found)):
+        for name in names:
+            text = None if of is None else subject_text((*name, of) if isinstance(name, tuple) else (of, name))
+            if text is not None:
+                yield f"{kind} {text}"
 
 
 _type_texts = kinds.ByType()

@@ -111,6 +111,13 @@ def is_overloaded(function: object) -> bool:
     return id(function) in _overloaded
 
 
+def read_again() -> None:
+    """The registry is in another order now."""
+    global _overloads_read
+    _overloaded.clear()
+    _overloads_read = 0
+
+
 def own_overloads(function: object) -> list[Any]:
     """The overloads of a function that no name leads to, as a factory makes it with them: they tell it from others of its code."""
     if not is_overloaded(function) or by_name(function) is not None:

@@ -1,8 +1,9 @@
 """Numba's own registrations stand before what others add after the first function was compiled or served.
 
-Numba loads its own overloads and lowerings when it compiles, or loads from its own cache, for the first time; of several for one function the
-earlier or the later wins. A function that Saggar serves needs none of them, and loading them takes nearly as long as importing
-Numba. So they are loaded when something is compiled, and what others registered since the first function was served is put behind them then.
+Numba loads its own overloads and lowerings, and the extensions that are installed, when it compiles, or loads from its own cache, for the
+first time; of several for one function the earlier or the later wins. A function that Saggar serves needs none of Numba's own, and loading
+them takes nearly as long as importing Numba. So they are loaded when something is compiled, and what others registered since the first function was
+looked up is put behind them then. Extensions are loaded when it is looked up: what they register may concern it.
 """
 from __future__ import annotations
 
@@ -13,23 +14,23 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from numba.core import imputils, types
+from numba.core import entrypoints, imputils, types
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
 from .. import process
-from . import extensions
+from . import extensions, frames
 
 _REGISTRIES = ("registry", "builtin_registry", "class_impl_registry")  # the names that they have in Numba's modules
-_marks: dict[int, int] | None = None  # by the id of a registry's list: how long it was when the first function was served
+_marks: dict[int, int] | None = None  # by the id of a registry's list: how long it was when the first function was looked up
+_begun = False
 _loading = _loaded = False  # Numba's own
 
 
-def apply(base: Any, context: Any, entrypoints: Any) -> None:
-    """Changes Numba: `base` is numba.core.base, `context` numba.core.typing.context, `entrypoints` numba.core.entrypoints."""
+def apply(base: Any, context: Any) -> None:
+    """Changes Numba: `base` is numba.core.base, `context` numba.core.typing.context."""
     base.BaseContext.refresh = _lowering(base.BaseContext.refresh)
     context.BaseContext.refresh = _typing(context.BaseContext.refresh)
-    entrypoints.init_all = _installed(entrypoints.init_all)
 
 
 def _lowering(original: Any) -> Any:
@@ -57,31 +58,19 @@ def _typing(original: Any) -> Any:
     return refresh
 
 
-def _installed(original: Any) -> Any:
-    called = False
-
-    @functools.wraps(original)
-    def init_all() -> None:
-        nonlocal called
-        if called or _marks is None:  # Numba asks whenever a function meets new types
-            called = True
-            return original()
-        called = True
-        with _aside(_marks):  # installed extensions of Numba come with its own
-            original()
-
-    return init_all
-
-
-def served() -> None:
-    """A function is served: without Saggar, Numba's own would be loaded by now."""
-    global _marks
-    if _marks is None and not _loaded and not _loading:
-        _marks = {id(items): len(items) for items in _lists()}
+def begin() -> None:
+    """A function is about to be looked up: without Saggar, Numba's own and the installed extensions would be loaded now; the latter are."""
+    global _begun, _marks
+    if not _begun:
+        _begun = True
+        if not _loaded and not _loading:
+            _marks = {id(items): len(items) for items in _lists()}
+        with frames.apart():
+            entrypoints.init_all()
 
 
 def find(cache: Any, key: bytes, resolver: Any) -> tuple[Any, str, str]:
-    """What `cache` has under a key: (entry, reason, detail). Before a miss, Numba's own are loaded, and the extensions that come with them."""
+    """What `cache` has under a key: (entry, reason, detail). Before a miss, Numba's own are loaded."""
     found: tuple[Any, str, str] = cache.find(key, resolver)
     if found[0] is None and found[1] == "dependency" and not _loaded:
         extensions.load_own()
@@ -90,7 +79,7 @@ def find(cache: Any, key: bytes, resolver: Any) -> tuple[Any, str, str]:
 
 
 def _load() -> None:
-    """Loads Numba's own, with what others have registered since the first function was served put behind them, and reads all again."""
+    """Loads Numba's own, with what others have registered since the first function was looked up put behind them, and reads all again."""
     global _marks, _loading
     marks, _marks, _loading = _marks or {}, None, True
     try:

@@ -38,7 +38,7 @@ def _restore(holder: Any, held: dict[str, Any]) -> None:
 
 
 def _change() -> None:
-    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, entrypoints, environment, itanium_mangler,
+    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, itanium_mangler,
                             pythonapi, types)
     from numba.core.typing import context
     from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
@@ -55,7 +55,7 @@ def _change() -> None:
     _contents(environment, callconv)
     _constants(base)
     _generated(cgutils)
-    order.apply(base, context, entrypoints)
+    order.apply(base, context)
     dependencies.apply(context, base, codegen)
     pickles.apply(base, pythonapi)
 

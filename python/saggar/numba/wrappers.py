@@ -104,7 +104,6 @@ def _find(cache: Any, request: recipe.WrapperRequest, codegen: Any) -> tuple[Any
     except Exception as error:
         entry.reject()
         return None, "load-failed", f"{type(error).__name__}: {error}"[:400]
-    order.served()
     process.report("hit", flags=_saggar.FLAG_USED | _saggar.FLAG_CACHEABLE, key=request.key, group=request.kernel.text(),
                    detail=entry.tier)
     return library, "none", ""

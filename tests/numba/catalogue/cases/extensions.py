@@ -1,5 +1,5 @@
 """What only typing reveals: overloads, intrinsics, types, methods and attributes that an extension gives to Numba."""
-from ..model import ANY, Step, case, edit, names
+from ..model import ANY, Step, append, case, edit, names
 
 KIND = "Extensions of Numba"
 
@@ -133,6 +133,34 @@ extension("overload_attribute", "an @overload_attribute of a type", "numba#8396"
     @overload_attribute(types.Integer, "next_of_case")
     def _next(x): return lambda x: x + 1
     """, "from . import other\n@njit(cache=True)\ndef f(x): return x.next_of_case")
+extension("more_specific_attribute", "an @overload_attribute is added for a class that is nearer to a type of Numba's", "numba#8396", """
+    from numba import types
+    from numba.extending import overload_attribute
+    @overload_attribute(types.Number, "kind_of_case")
+    def _number(x): return lambda x: 1
+    """, "from . import other\n@njit(cache=True)\ndef f(x): return x.kind_of_case", (append("other.py", """
+    @overload_attribute(types.Integer, "kind_of_case")
+    def _integer(x): return lambda x: 2
+    """),))
+extension("more_specific_cast", "a @lower_cast is added for a class that is nearer to a type of Numba's", "numba#8396", """
+    from numba import types
+    from numba.core.typeconv import Conversion
+    from numba.extending import intrinsic, lower_cast, models, register_model
+    class Money(types.Type):
+        def __init__(self): super().__init__("Money")
+        def can_convert_from(self, context, other): return Conversion.safe if isinstance(other, types.Number) else None
+    money = Money()
+    @register_model(Money)
+    class MoneyModel(models.PrimitiveModel):
+        def __init__(self, dmm, t): super().__init__(dmm, t, dmm.lookup(types.float64).get_value_type())
+    @intrinsic
+    def g(context, m): return types.float64(money), lambda context, builder, signature, args: args[0]
+    @lower_cast(types.Number, Money)
+    def _number(context, builder, fromty, toty, value): return context.cast(builder, value, fromty, types.float64)
+    """, changes=(append("other.py", """
+    @lower_cast(types.Integer, Money)
+    def _integer(context, builder, fromty, toty, value): return context.get_constant(types.float64, 2.0)
+    """),))
 extension("overload_operator", "an @overload of an operator for a type of its own", "numba#8396", """
     import operator
     from numba import types
