@@ -9,7 +9,6 @@ pytensor-tests (hours; see pytensor_tests.py); all by default.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -17,16 +16,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+import model
 import pytensor_tests
 import releases
 import single
 from shared import RESULTS, ROOT, WORK, check, environment, run, variables
 
 EXAMPLES = ROOT / "examples" / "oasis"
-SUMMARY = {"id": 1, "ord_output": {name: True for name in (
-    "elt_moment", "elt_sample", "plt_moment", "plt_sample", "alt_period", "ept_full_uncertainty_aep", "ept_full_uncertainty_oep")}}
-SETTINGS = {"model_supplier_id": "OasisLMF", "model_name_id": "dummy", "model_settings": {}, "number_of_samples": 10,
-            "gul_output": True, "gul_summaries": [SUMMARY], "il_output": True, "il_summaries": [SUMMARY]}
 TASKS = "fmpy modelpy_gulpy_gulmc lecpy aalpy eltpy pltpy katpy summarypy plapy".split()
 
 
@@ -83,25 +79,19 @@ def oasis(folder: Path) -> None:
 
 def toy(folder: Path) -> None:
     """A whole model run: 17 Numba processes over FIFOs. Recorded once, baked, verified."""
-    script = folder.parent / "oasis" / "toy.py"
-    if not script.exists():
-        print(f"skipped: {script} is not there", flush=True)
+    if not model.script(folder).exists():
+        print(f"skipped: {model.script(folder)} is not there", flush=True)
         return
     env = environment("oasis", "oasislmf==2.5.8", "numba==0.68.1")
     store, image = WORK / "toy-store", WORK / "toy.saggar"
     shutil.rmtree(store, ignore_errors=True)
-    copy = WORK / "toy" / "toy.py"
-    copy.parent.mkdir(exist_ok=True)
-    shutil.copyfile(script, copy)
-    copy.with_name("settings.json").write_text(json.dumps(SETTINGS))
-    command = [env / "bin/python", copy, WORK / "toy" / "run"]
-    digest = re.compile(r"sha256 of all outputs: (\w+)")
+    command = [env / "bin/python", *model.arguments(folder)]
     plain = run(command, variables(env, store, SAGGAR_MODE="off", NUMBA_CACHE_DIR=str(WORK / "toy-numba")), "toy-numba")
     warm = run([env / "bin/saggar", "warm", "--", *command], variables(env, store), "toy-warm")
     check("toy model: saggar warm", warm.returncode == 0, f"exit {warm.returncode}")
     run([env / "bin/saggar", "bake", "-o", image], variables(env, store), "toy-bake")
     status, _ = verify(env, image, command, "toy-verify")
-    seen = [m[1] if m else "none" for m in (digest.search(plain.stdout), digest.search((WORK / "toy-verify.log").read_text()))]
+    seen = [model.digest(text) for text in (plain.stdout, (WORK / "toy-verify.log").read_text())]
     check("toy model, 17 processes: nothing cacheable compiled, equal output", status in (0, 3) and seen[0] == seen[1] != "none",
           f"exit {status}, sha256 {seen}")
 

@@ -68,7 +68,7 @@ def test_an_unknown_python(project):
     assert result.out == "False False True\nFalse True\n", result.err
 
 
-@pytest.mark.parametrize("where", ["pickles.apply", "dependencies.apply", "patch._names"])
+@pytest.mark.parametrize("where", ["pickles.apply", "watches.apply", "patch._names"])
 def test_a_change_that_fails(project, where):
     """Nothing of Saggar's is left in Numba, which works as without it."""
     program = f"""
@@ -76,7 +76,7 @@ def test_a_change_that_fails(project, where):
         os.environ["SAGGAR_MODE"] = "use"
         import numba, saggar.numba as a
         from numba import njit
-        from saggar.numba import dependencies, patch, pickles
+        from saggar.numba import patch, pickles, watches
         def fail(*_): raise RuntimeError("no")
         {where} = fail
         a._status.update(installed=False)

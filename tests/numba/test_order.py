@@ -253,7 +253,7 @@ def test_extension_uses_what_the_program_registered(project):
 
 
 def test_extension_compiles(project):
-    """What it compiles while it is loaded is no part of the function that is looked up then."""
+    """What it compiles while it is loaded is no part of the function that is looked up then, and cached as anything else."""
     site = extension(project, """
     def width(x): pass
     def register():
@@ -264,15 +264,68 @@ def test_extension_compiles(project):
         def _width(x):
             count = os.cpu_count()
             return lambda x: x * count
-        @njit("int64(int64)")
-        def kernel(x): return width(x)
+        @njit("int64(int64)", cache=False)
+        def kernel(x): return x + 1
+        @njit
+        def step(x): return x * 2
+        @njit
+        def counts(x): return width(x)
+        print(step(2), counts(0))
     """)
-    right(project, """
+    program = """
     from numba import njit, vectorize
     @vectorize(["float64(float64)"], cache=True)
     def first(x): return x + 1
     print(first(1.0))
-    """, "2.0\n", **site)
+    """
+    right(project, program, "4 0\n2.0\n", **site)
+    cold, *warm = [project.good(program, SAGGAR_NUMBA="all", **site) for _ in range(3)]
+    names = [{event["group"].rpartition(".")[2] for event in result.of("compiled")} for result in (cold, *warm)]
+    assert {"kernel", "step", "counts"} <= names[0] and names[1:] == [{"counts", "<lambda>"}] * 2
+
+
+REGISTRY = """
+    import math
+    from numba import njit, types
+    from numba.core.imputils import Registry
+    from numba.core.registry import cpu_target
+    mine = Registry("mine")
+    @mine.lower(math.sqrt, types.Float)
+    def _sqrt(context, builder, sig, args): return context.get_constant(types.float64, 42.0)
+    cpu_target.target_context.install_registry(mine)
+    """
+
+
+def test_registry_that_is_installed(project):
+    """It comes after Numba's own, an extension's or one of the program's."""
+    right(project, FIRST + REGISTRY + """
+    @njit
+    def second(x): return math.sqrt(x)
+    print(second(4.0))
+    """, "2\n42.0\n")
+    site = extension(project, "def register():" + REGISTRY.replace("\n    ", "\n        "))
+    right(project, """
+    import math
+    from numba import njit
+    @njit("float64(float64)", cache=True)
+    def first(x): return math.sqrt(x)
+    print(first(4.0))
+    """, "42.0\n", **site)
+
+
+def test_extension_fails(project):
+    """The program sees what it sees without Saggar."""
+    site = extension(project, "def register(): raise ValueError('no licence')")
+    right(project, """
+    import warnings
+    warnings.simplefilter("error")
+    from numba import njit
+    try: njit("int64(int64)", cache=True)(lambda x: x + 1)
+    except UserWarning as warning: print("no licence" in str(warning))
+    @njit(cache=True)
+    def second(x): return x + 2
+    print(second(1))
+    """, "True\n3\n", **site)
 
 
 def test_many_overloads_of_what_factories_make(project):

@@ -4,7 +4,7 @@ import pytest
 TYPE = """
     from numba import njit, types
     from numba.core import cgutils
-    from numba.core.imputils import lower_getattr
+    from numba.core.imputils import lower_getattr, lower_getattr_generic
     from numba.core.typing.templates import AttributeTemplate, infer_getattr
     from numba.extending import (NativeValue, lower_builtin, make_attribute_wrapper, models, overload_attribute, overload_method,
                                  register_model, type_callable, typeof_impl, unbox)
@@ -37,6 +37,13 @@ TYPE = """
         def resolve_z(self, t): return types.int64
     @lower_getattr(BaseType, "z")
     def _z(context, builder, typ, value): return context.get_constant(types.int64, 1)
+    @infer_getattr
+    class Others(AttributeTemplate):
+        key = OwnType
+        def generic_resolve(self, t, name):
+            if name == "y": return types.int64
+    @lower_getattr_generic(OwnType)
+    def _any(context, builder, typ, value, name): return context.get_constant(types.int64, 1)
     MORE
     @njit(cache=True)
     def callee(x): return READ
@@ -47,10 +54,16 @@ METHOD = '@overload_method(OwnType, "w")\n    def _more(s): return lambda s: 2'
 ATTRIBUTE = '@overload_attribute(OwnType, "v")\n    def _more(s): return lambda s: 2'
 LOWERING = '@lower_getattr(OwnType, "z")\n    def _more(context, builder, typ, value): return context.get_constant(types.int64, 2)'
 OF_INSTANCE = LOWERING.replace("(OwnType", "(own_type")
+OF_NAME = """@lower_getattr(OwnType, "y")
+    def _more(context, builder, typ, value): return context.get_constant(types.int64, 2)"""
+IDENTITY = """import operator
+    @lower_builtin(operator.is_, types.Any, OwnType)
+    def _more(context, builder, sig, args): return context.get_constant(types.boolean, True)"""
 USE = "import lib\nprint(lib.f(lib.Own(5)))"
 
 
-@pytest.mark.parametrize("read,more", [("x.w()", METHOD), ("x.v", ATTRIBUTE), ("x.z", LOWERING), ("x.z", OF_INSTANCE)])
+@pytest.mark.parametrize("read,more", [("x.w()", METHOD), ("x.v", ATTRIBUTE), ("x.z", LOWERING), ("x.z", OF_INSTANCE), ("x.y", OF_NAME),
+                                       ("2 if 5 is x else 1", IDENTITY)])
 def test_something_for_a_derived_class_is_added(project, read, more):
     lib = TYPE.replace("READ", read)
     project.write("lib.py", lib.replace("MORE", ""))
@@ -99,7 +112,9 @@ MORE_CAST = """@lower_cast(types.Integer, Money)
 @pytest.mark.parametrize("read,base,added,plain", [
     ("x.kind", ANY, ANY.replace("Number", "Integer"), 1), ("x.kind", ANY, ANY.replace("Number", "int64"), 1),
     ("x.kind()", ANY_METHOD, ANY_METHOD.replace("Number", "Integer"), 1), ("value(x)", ANY_CAST, MORE_CAST, 5.0),
-    ("2 if hasattr(x, 'kind') else 1", "", ANY.replace("Number", "Integer"), 1)])
+    ("2 if hasattr(x, 'kind') else 1", "", ANY.replace("Number", "Integer"), 1),
+    ("2 if hasattr(5, 'kind') else 1", "", ANY.replace("Number", "int64"), 1),
+    ("2 if hasattr('abc', 'kind') else 1", "", ANY_METHOD.replace("Number", "UnicodeType"), 1)])
 def test_something_for_one_of_numbas_own_classes_is_added(project, read, base, added, plain):
     """Where others, or nobody, resolved it for a class of Numba's before."""
     program = OWN.replace("READ", read).replace("BASE", base).replace("ADDED", added.replace("number(x): return lambda x: 1", "integer(x): return lambda x: 2").replace("\n    def", "\n        def"))

@@ -82,7 +82,6 @@ class FunctionCache(_Cache):
         if cache is None or frame is None:
             self._missed(None, "disabled", "the cache cannot be opened")
             return None
-        order.begin()
         args, return_type = sigutils.normalize_signature(sig)
         try:
             request = recipe.Request(self._owner, self._kind, tuple(args), return_type)

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref as weakref_to
 
 from numba.core import types
-from numba.core.typing import templates
 
 from .. import _saggar, process
-from . import descriptions, extensions, frames, functions, identity, kinds, memos, nodes, overrides, precedence, recipe
+from . import descriptions, extensions, frames, functions, identity, kinds, nodes, overrides, precedence, recipe
 
 RESOLVER = "numba"
 _UNNAMED = ""  # stands for something that has no name in another process
@@ -242,21 +241,56 @@ def failed(subjects: set[str], func: Any) -> None:
 
 @_watches
 def attribute(subjects: set[str], typ: Any, name: str) -> None:
-    """It asks for a type's attribute. Where others resolve it, something may be registered that is more specific."""
+    """It asks for a type's attribute. Where others resolve it, something may be added that is nearer to the type."""
     known = extensions.index().attributes.by_key
-    found = [known.get((key, each)) for key in (typ, *type(typ).__mro__) for each in (name, "")]
-    for subject in found:
-        _add(subjects, subject)
-    for text in extensions.of_classes("attribute", typ, name, "", own=any(found)):
-        _add_text(subjects, text)
+    for one in _tried(typ):
+        found = [known.get((key, each)) for key in (one, *type(one).__mro__) for each in (name, "")]
+        for subject in found:
+            _add(subjects, subject)
+        _add_classes(subjects, "attribute", one, name, "", own=any(found))
     _add_types(subjects, (typ,))
 
 
 @_watches
 def unresolved(subjects: set[str], typ: Any, name: str) -> None:
-    """There is no such attribute, and it goes on without."""
-    for text in extensions.of_classes("attribute", typ, name, "", own=True):
+    """There is no such attribute, and it goes on without: nearly always since whatever is called is first asked for `__call__`."""
+    if name != "__call__" or not isinstance(typ, types.Callable):
+        for one in _tried(typ):
+            _add_classes(subjects, "attribute", one, name, "", own=True)
+
+
+def _tried(typ: Any) -> tuple[Any, ...]:
+    """The types that Numba asks for an attribute of one."""
+    plain = types.unliteral(typ)
+    return (typ,) if plain is typ else (typ, plain)
+
+
+def _add_classes(subjects: set[str], kind: str, typ: Any, *names: Any, own: bool) -> None:
+    for text in extensions.of_classes(kind, typ, *names, own=own):
         _add_text(subjects, text)
+
+
+@_watches
+def lowering_of_call(subjects: set[str], fn: Any, sig: Any) -> None:
+    """It asks for the implementation of a function. Numba's may serve somebody's types until one is added that is nearer to them."""
+    if all(map(extensions.is_own_type, sig.args)) or isinstance(fn, types.Dispatcher):
+        return
+    key = fn.get_impl_key(sig.as_function()) if isinstance(fn, types.Callable) else fn
+    if isinstance(key, str) or functions.by_name(key) is not None and not extensions.is_foreign(key):
+        _add_text(subjects, f"lowering {extensions.subject_text(('call', key))}")
+
+
+@_watches
+def lowering_of_attribute(subjects: set[str], what: str, typ: Any, name: str) -> None:
+    """It asks for the implementation of an attribute ("getattr", "setattr"): the same."""
+    _add_classes(subjects, "lowering", typ, (what, name), own=False)
+
+
+@_watches
+def lowering_of_cast(subjects: set[str], fromty: Any, toty: Any) -> None:
+    """It asks for a conversion: the same."""
+    if fromty != toty:
+        _add_classes(subjects, "lowering", fromty, ("cast", ""), own=not extensions.is_own_type(toty))
 
 
 @_watches
@@ -270,8 +304,7 @@ def lowered(subjects: set[str], implementation: Any, args: Any) -> None:
     except _saggar.Uncacheable as error:
         subjects.add(Refused(str(error)))
     if subject.of is not None:
-        for text in extensions.of_classes("lowering", tuple(args)[0], subject.of, own=True):
-            _add_text(subjects, text)
+        _add_classes(subjects, "lowering", tuple(args)[0], subject.of, own=True)
 
 
 def _add_from(subjects: set[str], known: Callable[[], dict[int, Any]], found: Any, kind: str) -> extensions.Subject | None:
@@ -382,95 +415,3 @@ def digest(code: bool, resolver: str, name: str) -> bytes | None:
         return _holder(name).digest(name)
     except Exception:
         return None
-
-
-def apply(context: Any, base: Any, codegen: Any) -> None:
-    """Changes Numba: `context` is numba.core.typing.context, `base` numba.core.base, `codegen` numba.core.codegen."""
-    _typing(context.BaseContext)
-    _lowering(base, codegen.CPUCodeLibrary)
-
-
-def _typing(cls: Any) -> None:
-    original_call, original_get, original_set = cls.resolve_function_type, cls.resolve_getattr, cls.resolve_setattr
-
-    @functools.wraps(original_call)
-    def resolve_function_type(self: Any, func: Any, args: Any, kws: Any) -> Any:
-        called(func, args, kws)
-        found = None
-        try:
-            found = original_call(self, func, args, kws)
-        finally:
-            if found is None:
-                failed(func)
-        return found
-
-    @functools.wraps(original_get)
-    def resolve_getattr(self: Any, typ: Any, attr: Any) -> Any:
-        attribute(typ, attr)
-        found = original_get(self, typ, attr)
-        if found is None:
-            unresolved(typ, attr)
-        return found
-
-    @functools.wraps(original_set)
-    def resolve_setattr(self: Any, target: Any, attr: Any, value: Any) -> Any:
-        attribute(target, attr)
-        return original_set(self, target, attr, value)
-
-    for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
-        template.apply = _watched_apply(template.apply)
-    original_build = templates._OverloadFunctionTemplate._build_impl
-
-    @functools.wraps(original_build)
-    def build_impl(self: Any, cache_key: Any, args: Any, kws: Any) -> Any:
-        with memos.Run(lambda: identity.kept(self._overload_func)):
-            return original_build(self, cache_key, args, kws)
-
-    templates._OverloadFunctionTemplate._build_impl = build_impl
-    cls.resolve_function_type = resolve_function_type
-    cls.resolve_getattr = resolve_getattr
-    cls.resolve_setattr = resolve_setattr
-
-
-def _watched_apply(original: Any) -> Any:
-    @functools.wraps(original)
-    def apply(self: Any, args: Any, kws: Any) -> Any:
-        tried(type(self))
-        with Collector() as collector:
-            try:
-                found = original(self, args, kws)
-            finally:
-                collector.remember(type(self), args, kws)
-        if found is not None:
-            fitted(type(self))
-        return found
-
-    return apply
-
-
-def _lowering(base: Any, library: Any) -> None:
-    original_find = base.OverloadSelector.find
-    original_subroutine = base.BaseContext.compile_subroutine
-    original_link = library.add_linking_library
-
-    @functools.wraps(original_find)
-    def find(self: Any, sig: Any) -> Any:
-        implementation = original_find(self, sig)
-        lowered(implementation, getattr(sig, "args", sig))
-        return implementation
-
-    @functools.wraps(original_subroutine)
-    def compile_subroutine(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with Collector() as collector:
-            cres = original_subroutine(self, *args, **kwargs)
-            collector.finish(cres)
-        return cres
-
-    @functools.wraps(original_link)
-    def add_linking_library(self: Any, added: Any) -> Any:
-        linked(added)
-        return original_link(self, added)
-
-    base.OverloadSelector.find = find
-    base.BaseContext.compile_subroutine = compile_subroutine
-    library.add_linking_library = add_linking_library

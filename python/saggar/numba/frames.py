@@ -4,8 +4,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from .. import _saggar, process
@@ -98,20 +96,6 @@ _wanted: tuple[str, ...] | None = None
 def running() -> list[Frame]:
     """The running compilations of this thread, outermost first."""
     return _stack.frames
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """What is compiled meanwhile is no part of the compilation at hand."""
-    frame = _stack.frames[-1] if _stack.frames else None
-    if frame is None:
-        yield
-        return
-    kept, frame.subjects = frame.subjects, set()
-    try:
-        yield
-    finally:
-        frame.subjects = kept
 
 
 def claim(cache: Any, key: bytes) -> Any:

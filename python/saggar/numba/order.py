@@ -2,8 +2,8 @@
 
 Numba loads its own overloads and lowerings, and the extensions that are installed, when it compiles, or loads from its own cache, for the
 first time; of several for one function the earlier or the later wins. A function that Saggar serves needs none of Numba's own, and loading
-them takes nearly as long as importing Numba. So they are loaded when something is compiled, and what others registered since the first function was
-looked up is put behind them then. Extensions are loaded when it is looked up: what they register may concern it.
+them takes nearly as long as importing Numba. So they are loaded when something is compiled or a registry is installed, and what others registered
+since the first function was looked up is put behind them then. Extensions are loaded before it is looked up: what they register may concern it.
 """
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from types import ModuleType
 from typing import Any
 
 from numba.core import entrypoints, imputils, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
 from .. import process
-from . import extensions, frames
+from . import extensions
 
 _REGISTRIES = ("registry", "builtin_registry", "class_impl_registry")  # the names that they have in Numba's modules
 _marks: dict[int, int] | None = None  # by the id of a registry's list: how long it was when the first function was looked up
@@ -30,7 +31,9 @@ _loading = _loaded = False  # Numba's own
 def apply(base: Any, context: Any) -> None:
     """Changes Numba: `base` is numba.core.base, `context` numba.core.typing.context."""
     base.BaseContext.refresh = _lowering(base.BaseContext.refresh)
-    context.BaseContext.refresh = _typing(context.BaseContext.refresh)
+    context.BaseContext.refresh = _after_own(context.BaseContext.refresh)
+    for cls in base.BaseContext, context.BaseContext:
+        cls.install_registry = _after_own(cls.install_registry)
 
 
 def _lowering(original: Any) -> Any:
@@ -38,7 +41,7 @@ def _lowering(original: Any) -> Any:
     def refresh(self: Any) -> None:
         global _loaded
         if _marks is not None:
-            _load()
+            _load(_marks)
         first = not _loaded and self is cpu_target.target_context
         if first:
             cpu_target.typing_context.refresh()  # a compilation begins with that
@@ -48,25 +51,28 @@ def _lowering(original: Any) -> Any:
     return refresh
 
 
-def _typing(original: Any) -> Any:
+def _after_own(original: Any) -> Any:
+    """In every context: what it has installed keeps its place."""
     @functools.wraps(original)
-    def refresh(self: Any) -> None:
+    def after(self: Any, *args: Any) -> None:
         if _marks is not None:
-            _load()  # for every context: what one has installed keeps its place
-        original(self)
+            _load(_marks)
+        original(self, *args)
 
-    return refresh
+    return after
 
 
-def begin() -> None:
-    """A function is about to be looked up: without Saggar, Numba's own and the installed extensions would be loaded now; the latter are."""
+def load_extensions() -> None:
+    """The first function is about to be looked up. Without Saggar, Numba's own and the installed extensions would be loaded now; the latter are."""
     global _begun, _marks
-    if not _begun:
-        _begun = True
-        if not _loaded and not _loading:
-            _marks = {id(items): len(items) for items in _lists()}
-        with frames.apart():
-            entrypoints.init_all()
+    if _begun:
+        return
+    with global_compiler_lock:
+        if not _begun:
+            if not _loaded and not _loading:
+                _marks = {id(items): len(items) for items in _lists()}
+            _begun = True
+            entrypoints.init_all()  # what it raises, it raises without Saggar
 
 
 def find(cache: Any, key: bytes, resolver: Any) -> tuple[Any, str, str]:
@@ -78,10 +84,10 @@ def find(cache: Any, key: bytes, resolver: Any) -> tuple[Any, str, str]:
     return found
 
 
-def _load() -> None:
+def _load(marks: dict[int, int]) -> None:
     """Loads Numba's own, with what others have registered since the first function was looked up put behind them, and reads all again."""
     global _marks, _loading
-    marks, _marks, _loading = _marks or {}, None, True
+    _marks, _loading = None, True
     try:
         with _aside(marks):
             cpu_target.target_context.refresh()

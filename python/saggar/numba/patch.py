@@ -43,7 +43,7 @@ def _change() -> None:
     from numba.core.typing import context
     from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
 
-    from . import dependencies, order, pickles
+    from . import order, pickles, watches
 
     _dispatchers(dispatcher.Dispatcher)
     _overloads(dispatcher.Dispatcher)
@@ -56,7 +56,7 @@ def _change() -> None:
     _constants(base)
     _generated(cgutils)
     order.apply(base, context)
-    dependencies.apply(context, base, codegen)
+    watches.apply(context, base, codegen)
     pickles.apply(base, pythonapi)
 
 
@@ -69,6 +69,7 @@ def _dispatchers(cls: Any) -> None:
 
     original_enable, original_compile = cls.enable_caching, cls.compile
     from . import bodies, dependencies, frames, inherit, linked
+    from .order import load_extensions
 
     thread = frames._stack
     Frame, Room, wants = frames.Frame, frames.Room, frames.wants
@@ -89,6 +90,8 @@ def _dispatchers(cls: Any) -> None:
         # Under the lock, so that what is put aside for one thread is not missed by another's compilation.
         if running:
             dependencies.reached(self)
+        else:
+            load_extensions()
         with global_compiler_lock, Frame(self, sig) as frame, Room():
             inherit.select(self, tuple(normalize_signature(sig)[0]))
             frame.repeats = True
@@ -203,7 +206,7 @@ def _cfuncs(ccallback: Any) -> None:
     cls = ccallback.CFunc
     original_compile, original_uncached = cls.compile, cls._compile_uncached
     from .. import process
-    from . import frames
+    from . import frames, order
 
     def enable_caching(self: Any) -> None:
         from .cache import FunctionCache
@@ -212,6 +215,7 @@ def _cfuncs(ccallback: Any) -> None:
 
     @functools.wraps(original_compile)
     def compile(self: Any) -> None:
+        order.load_extensions()
         with frames.Frame(self, self._sig):
             original_compile(self)
 
@@ -238,7 +242,7 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
     original_wrap = ufuncbuilder.build_ufunc_wrapper
     original_init, original_compile = wrappers._GufuncWrapper.__init__, wrappers._GufuncWrapper._compile_wrapper
     from .. import process
-    from . import frames
+    from . import frames, order
 
     def enable_caching(self: Any) -> None:
         from .cache import FunctionCache
@@ -251,6 +255,7 @@ def _ufuncs(ufuncbuilder: Any, wrappers: Any) -> None:
 
         started = process.now()
         before = len(self.overloads)
+        order.load_extensions()
         with frames.Frame(self, sig) as frame:
             result = original_core(self, sig, flags, locals)
             if result is not None:

@@ -90,6 +90,7 @@ def _typing() -> None:
     from numba.core.typing import context, templates
 
     _expect(context.BaseContext, "refresh", "self")
+    _expect(context.BaseContext, "install_registry", "self", "registry")
     _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
     _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
     _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
@@ -104,6 +105,11 @@ def _lowering() -> None:
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
     _expect(base.BaseContext, "refresh", "self")
+    _expect(base.BaseContext, "install_registry", "self", "registry")
+    _expect(base.BaseContext, "get_function")
+    _expect(base.BaseContext, "get_getattr", "self", "typ", "attr")
+    _expect(base.BaseContext, "get_setattr", "self", "attr", "sig")
+    _expect(base.BaseContext, "cast", "self", "builder", "val", "fromty", "toty")
     _expect(base.BaseContext, "get_constant_generic", "self", "builder", "ty", "val")
     _expect(base.BaseContext, "insert_const_bytes", "self", "mod", "bytes", "name")
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
