@@ -125,6 +125,46 @@ def test_something_for_one_of_numbas_own_classes_is_added(project, read, base, a
     assert project.good(program).out == f"{plain}\n"
 
 
+def test_somebody_elses_implementation(project):
+    """Of another type, for a function of Numba's that serves this one: it does not concern it, whenever it is registered."""
+    project.write("geo.py", """
+    from numba import njit, types
+    from numba.extending import NativeValue, models, register_model, typeof_impl, unbox
+    class Point: pass
+    class PointType(types.Type):
+        def __init__(self): super().__init__("Point")
+    point_type = PointType()
+    @typeof_impl.register(Point)
+    def _typeof(value, c): return point_type
+    register_model(PointType)(models.OpaqueModel)
+    @unbox(PointType)
+    def _unbox(typ, obj, c): return NativeValue(obj)
+    @njit(cache=True)
+    def known(p): return p is not None
+    """)
+    project.write("text.py", """
+    import operator
+    from numba import types
+    from numba.extending import lower_builtin, models, register_model
+    class MatchType(types.Type):
+        def __init__(self): super().__init__("Match")
+    register_model(MatchType)(models.OpaqueModel)
+    @lower_builtin(operator.is_not, MatchType, types.none)
+    def _is_not(context, builder, sig, args): return context.get_constant(types.boolean, False)
+    """)
+    program = """
+    import geo
+    from numba import njit
+    print(geo.known(geo.Point()))
+    import text
+    @njit(cache=True)
+    def total(p, x): return x + 1 if geo.known(p) else x
+    print(total(geo.Point(), 1))
+    """
+    cold, warm = project.cold_and_warm(program)
+    assert cold.out == warm.out == "True\n2\n"
+
+
 LATER = """
     from numba import njit, types
     from numba.extending import lower_builtin, type_callable

@@ -273,11 +273,12 @@ def _add_classes(subjects: set[str], kind: str, typ: Any, *names: Any, own: bool
 @_watches
 def lowering_of_call(subjects: set[str], fn: Any, sig: Any) -> None:
     """It asks for the implementation of a function. Numba's may serve somebody's types until one is added that is nearer to them."""
-    if all(map(extensions.is_own_type, sig.args)) or isinstance(fn, types.Dispatcher):
-        return
-    key = fn.get_impl_key(sig.as_function()) if isinstance(fn, types.Callable) else fn
-    if isinstance(key, str) or functions.by_name(key) is not None and not extensions.is_foreign(key):
-        _add_text(subjects, f"lowering {extensions.subject_text(('call', key))}")
+    others = [arg for arg in sig.args if not extensions.is_own_type(arg)]
+    if others and not isinstance(fn, types.Dispatcher):
+        key = fn.get_impl_key(sig.as_function()) if isinstance(fn, types.Callable) else fn
+        if isinstance(key, str) or functions.by_name(key) is not None and not extensions.is_foreign(key):
+            for arg in others:
+                _add_classes(subjects, "lowering", arg, ("call", key), own=False)
 
 
 @_watches
@@ -290,7 +291,8 @@ def lowering_of_attribute(subjects: set[str], what: str, typ: Any, name: str) ->
 def lowering_of_cast(subjects: set[str], fromty: Any, toty: Any) -> None:
     """It asks for a conversion: the same."""
     if fromty != toty:
-        _add_classes(subjects, "lowering", fromty, ("cast", ""), own=not extensions.is_own_type(toty))
+        _add_classes(subjects, "lowering", fromty, ("cast", ""), own=False)
+        _add_classes(subjects, "lowering", toty, ("cast", "to"), own=False)
 
 
 @_watches

@@ -201,12 +201,22 @@ class _Index:
             return  # made while an overload is used; the overload decides
         of_others = any(map(is_foreign, signature)) or is_foreign(name)
         if is_foreign(function) or of_others:
-            # Many types share an attribute's name.
-            key = (what, name) if what == "call" else (what, name, *signature[:1])
-            subject = self.lowering_of[id(implementation)] = self.lowerings.add(key, (function, signature), (place, 0))
-            subject.of = None if what == "call" else (what, name)
+            subject = self.lowering_of[id(implementation)] = self.lowerings.add(_lowered_for(what, name, signature), (function, signature), (place, 0))
+            subject.of = (what, name) if what in ("getattr", "setattr", "constant") else None
+            if what == "call" and not is_foreign(name):
+                for part in dict.fromkeys(filter(is_foreign, signature)):
+                    self.lowerings.add((what, name, part), (function, signature), (place, 0))
             if not of_others:
                 self.of_own_types.append((what, name, function, signature))
+
+
+def _lowered_for(what: str, name: Any, signature: Any) -> tuple[Any, ...]:
+    """What an implementation is found under. Many types share an attribute's name, and many are converted to Numba's own."""
+    if what == "call":
+        return what, name
+    if what == "cast" and not is_foreign(signature[0]) and is_foreign(signature[1]):
+        return what, "to", signature[1]
+    return what, name, *signature[:1]
 
 
 _index = _Index()

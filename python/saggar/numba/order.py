@@ -2,8 +2,8 @@
 
 Numba loads its own overloads and lowerings, and the extensions that are installed, when it compiles, or loads from its own cache, for the
 first time; of several for one function the earlier or the later wins. A function that Saggar serves needs none of Numba's own, and loading
-them takes nearly as long as importing Numba. So they are loaded when something is compiled or a registry is installed, and what others registered
-since the first function was looked up is put behind them then. Extensions are loaded before it is looked up: what they register may concern it.
+them takes nearly as long as importing Numba. So they are loaded when something is compiled, and what others registered or installed since the
+first function was looked up is put behind them then. Extensions are loaded before it is looked up: what they register may concern it.
 """
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from numba.core import entrypoints, imputils, types
+from numba.core import imputils, types
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.dispatcher import _DispatcherBase
 from numba.core.registry import cpu_target
 from numba.core.typing import templates
 
@@ -24,6 +25,7 @@ from . import extensions
 
 _REGISTRIES = ("registry", "builtin_registry", "class_impl_registry")  # the names that they have in Numba's modules
 _marks: dict[int, int] | None = None  # by the id of a registry's list: how long it was when the first function was looked up
+_waiting: list[tuple[Any, Any]] = []  # contexts, and registries that were installed since
 _begun = False
 _loading = _loaded = False  # Numba's own
 
@@ -31,9 +33,9 @@ _loading = _loaded = False  # Numba's own
 def apply(base: Any, context: Any) -> None:
     """Changes Numba: `base` is numba.core.base, `context` numba.core.typing.context."""
     base.BaseContext.refresh = _lowering(base.BaseContext.refresh)
-    context.BaseContext.refresh = _after_own(context.BaseContext.refresh)
-    for cls in base.BaseContext, context.BaseContext:
-        cls.install_registry = _after_own(cls.install_registry)
+    context.BaseContext.refresh = _typing(context.BaseContext.refresh)
+    for cls, loader in (base.BaseContext, imputils.RegistryLoader), (context.BaseContext, templates.RegistryLoader):
+        cls.install_registry = _installing(cls.install_registry, loader)
 
 
 def _lowering(original: Any) -> Any:
@@ -51,15 +53,28 @@ def _lowering(original: Any) -> Any:
     return refresh
 
 
-def _after_own(original: Any) -> Any:
-    """In every context: what it has installed keeps its place."""
+def _typing(original: Any) -> Any:
     @functools.wraps(original)
-    def after(self: Any, *args: Any) -> None:
+    def refresh(self: Any) -> None:
         if _marks is not None:
-            _load(_marks)
-        original(self, *args)
+            _load(_marks)  # for every context: what one has installed keeps its place
+        original(self)
 
-    return after
+    return refresh
+
+
+def _installing(original: Any, loader: Any) -> Any:
+    @functools.wraps(original)
+    def install_registry(self: Any, registry: Any) -> None:
+        if _marks is not None and self in (cpu_target.typing_context, cpu_target.target_context):
+            _waiting.append((self, registry))
+            if registry not in self._registries:
+                self._registries[registry] = loader(registry)  # nothing is taken from it yet
+            if _marks is not None:
+                return  # else Numba's own were loaded meanwhile
+        original(self, registry)
+
+    return install_registry
 
 
 def load_extensions() -> None:
@@ -72,7 +87,7 @@ def load_extensions() -> None:
             if not _loaded and not _loading:
                 _marks = {id(items): len(items) for items in _lists()}
             _begun = True
-            entrypoints.init_all()  # what it raises, it raises without Saggar
+            _DispatcherBase._compilation_chain_init_hook(None)  # what that raises, and warns of, is as without Saggar
 
 
 def find(cache: Any, key: bytes, resolver: Any) -> tuple[Any, str, str]:
@@ -91,6 +106,9 @@ def _load(marks: dict[int, int]) -> None:
     try:
         with _aside(marks):
             cpu_target.target_context.refresh()
+            for context, registry in _waiting:
+                context.install_registry(registry)
+            _waiting.clear()
     except BaseException:
         _marks = marks
         raise

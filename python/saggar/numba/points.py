@@ -91,6 +91,7 @@ def _typing() -> None:
 
     _expect(context.BaseContext, "refresh", "self")
     _expect(context.BaseContext, "install_registry", "self", "registry")
+    _expect(templates, "RegistryLoader", "registry")
     _expect(context.BaseContext, "resolve_function_type", "self", "func", "args", "kws")
     _expect(context.BaseContext, "resolve_getattr", "self", "typ", "attr")
     _expect(context.BaseContext, "resolve_setattr", "self", "target", "attr", "value")
@@ -100,7 +101,7 @@ def _typing() -> None:
 
 
 def _lowering() -> None:
-    from numba.core import base, cgutils, codegen, entrypoints, pythonapi, rewrites
+    from numba.core import base, cgutils, codegen, dispatcher, imputils, pythonapi, rewrites
 
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
@@ -115,7 +116,8 @@ def _lowering() -> None:
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
     _expect(cgutils, "normalize_ir_text", "text")
-    _expect(entrypoints, "init_all")
+    _expect(dispatcher._DispatcherBase, "_compilation_chain_init_hook", "self")
+    _expect(imputils, "RegistryLoader", "registry")
     _expect(rewrites.rewrite_registry, "rewrites")
     for name in ("_boxers", "_unboxers", "_reflectors"):
         _expect(getattr(pythonapi, name, None), "functions")
