@@ -3,7 +3,7 @@
     python3 tests/apps/run.py FOLDER [NAME...]
 
 FOLDER holds the applications' scripts: race_librosa.py (usage: race_librosa.py N), oasis/toy.py beside it (usage: toy.py RUNDIR). Without the
-folder every application is skipped. NAME: race, oasis, toy, one of single.py's (librosa, numbagg ...), librosa-releases,
+folder every application is skipped. NAME: race, oasis, toy, one of single.py's (librosa, numbagg ...), of releases.py's (librosa-releases ...),
 pytensor-tests (hours; see pytensor_tests.py); all by default.
 """
 from __future__ import annotations
