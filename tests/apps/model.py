@@ -15,16 +15,24 @@ SETTINGS = {"model_supplier_id": "OasisLMF", "model_name_id": "dummy", "model_se
 DIGEST = re.compile(r"sha256 of all outputs: (\w+)")
 
 
-def script(folder: Path) -> Path:
+def _script(folder: Path) -> Path:
     """toy.py stands beside the folder of applications."""
     return folder.parent / "oasis" / "toy.py"
+
+
+def is_there(folder: Path) -> bool:
+    """False, and says so, if there is no toy model to run."""
+    found = _script(folder).exists()
+    if not found:
+        print(f"skipped: {_script(folder)} is not there", flush=True)
+    return found
 
 
 def arguments(folder: Path) -> list[Path]:
     """The program, with its settings beside it, and the folder that it runs in."""
     copy = WORK / "toy" / "toy.py"
     copy.parent.mkdir(exist_ok=True)
-    shutil.copyfile(script(folder), copy)
+    shutil.copyfile(_script(folder), copy)
     copy.with_name("settings.json").write_text(json.dumps(SETTINGS))
     return [copy, WORK / "toy" / "run"]
 

@@ -79,8 +79,7 @@ def oasis(folder: Path) -> None:
 
 def toy(folder: Path) -> None:
     """A whole model run: 17 Numba processes over FIFOs. Recorded once, baked, verified."""
-    if not model.script(folder).exists():
-        print(f"skipped: {model.script(folder)} is not there", flush=True)
+    if not model.is_there(folder):
         return
     env = environment("oasis", "oasislmf==2.5.8", "numba==0.68.1")
     store, image = WORK / "toy-store", WORK / "toy.saggar"

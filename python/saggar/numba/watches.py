@@ -16,7 +16,7 @@ def apply(context: Any, base: Any, codegen: Any) -> None:
 
 
 def _typing(cls: Any) -> None:
-    original_call, original_get, original_set = cls.resolve_function_type, cls.resolve_getattr, cls.resolve_setattr
+    original_call, original_get = cls.resolve_function_type, cls.resolve_getattr
 
     @functools.wraps(original_call)
     def resolve_function_type(self: Any, func: Any, args: Any, kws: Any) -> Any:
@@ -37,11 +37,6 @@ def _typing(cls: Any) -> None:
             dependencies.unresolved(typ, attr)
         return found
 
-    @functools.wraps(original_set)
-    def resolve_setattr(self: Any, target: Any, attr: Any, value: Any) -> Any:
-        dependencies.attribute(target, attr)
-        return original_set(self, target, attr, value)
-
     for template in (templates.AbstractTemplate, templates.CallableTemplate, templates.ConcreteTemplate):
         template.apply = _watched_apply(template.apply)
     original_build = templates._OverloadFunctionTemplate._build_impl
@@ -54,7 +49,7 @@ def _typing(cls: Any) -> None:
     templates._OverloadFunctionTemplate._build_impl = build_impl
     cls.resolve_function_type = resolve_function_type
     cls.resolve_getattr = resolve_getattr
-    cls.resolve_setattr = resolve_setattr
+    cls.resolve_setattr = _after(lambda self, target, attr, value: dependencies.attribute(target, attr), cls.resolve_setattr)
 
 
 def _watched_apply(original: Any) -> Any:
@@ -83,10 +78,9 @@ def _after(watch: Any, original: Any) -> Any:
     return watched
 
 
-def _lowering(base: Any, library: Any) -> None:
-    original_find = base.OverloadSelector.find
-    original_subroutine = base.BaseContext.compile_subroutine
-    original_link = library.add_linking_library
+def _lowering(base: Any, linking: Any) -> None:
+    cls = base.BaseContext
+    original_find, original_subroutine = base.OverloadSelector.find, cls.compile_subroutine
 
     @functools.wraps(original_find)
     def find(self: Any, sig: Any) -> Any:
@@ -101,16 +95,10 @@ def _lowering(base: Any, library: Any) -> None:
             collector.finish(cres)
         return cres
 
-    @functools.wraps(original_link)
-    def add_linking_library(self: Any, added: Any) -> Any:
-        dependencies.linked(added)
-        return original_link(self, added)
-
-    cls = base.BaseContext
     cls.get_function = _after(lambda self, fn, sig, *_, **__: dependencies.lowering_of_call(fn, sig), cls.get_function)
     cls.get_getattr = _after(lambda self, typ, attr: dependencies.lowering_of_attribute("getattr", typ, attr), cls.get_getattr)
     cls.get_setattr = _after(lambda self, attr, sig: dependencies.lowering_of_attribute("setattr", sig.args[0], attr), cls.get_setattr)
     cls.cast = _after(lambda self, builder, val, fromty, toty: dependencies.lowering_of_cast(fromty, toty), cls.cast)
+    cls.compile_subroutine = compile_subroutine
     base.OverloadSelector.find = find
-    base.BaseContext.compile_subroutine = compile_subroutine
-    library.add_linking_library = add_linking_library
+    linking.add_linking_library = _after(lambda self, library: dependencies.linked(library), linking.add_linking_library)

@@ -178,10 +178,10 @@ class Project:
 
     def sources(self, cache: bool = True) -> dict[str, str]:
         """The modules' texts."""
-        writer = Writer(self)
+        writer, ordered = Writer(self), [self.items[name] for name in self.ordered()]
         result = {}
         for module in range(self.count):
-            mine = [self.items[name] for name in self.ordered() if self.items[name].module == module]
+            mine = [item for item in ordered if item.module == module]
             lines = [HEAD]
             lines += [f"import {module_name(other)}" for other in range(module)]
             for name in sorted({each for item in mine for each in self.refs(item)}):
