@@ -1,8 +1,11 @@
 """Random projects and edits, see soak.py: never stale, hardly ever a needless compilation; and the soak would notice."""
 import os
+from random import Random
 
 import pytest
 from soak import Soak
+from soaking import generate
+from soaking.runner import Known
 
 STEPS = int(os.environ.get("SOAK_STEPS", "200"))
 
@@ -36,3 +39,18 @@ def test_a_broken_adapter_is_noticed(tmp_path, monkeypatch, how, what, seed):
     run, text = soak(tmp_path, seed, 60, until=lambda found: found[what] > 0)
     assert run.found[what] and not run.good(), text
     assert (run.kept[0] / "after").is_dir()
+
+
+def test_what_is_known_of_a_call_ends_with_each_function_it_calls():
+    # Also where only its argument may take over options: the first of these calls h_11(f_9), and only f_9 may.
+    for seed in ("20261400 30", *map(str, range(20))):
+        project = generate.project(Random(seed))
+        if not project.is_sound():
+            continue
+        before = Known.texts(project)
+        for key in project.entries:
+            for name in project.functions_of(key):
+                after = project.copy()
+                after.items[name].expr = ["op", "+", after.items[name].expr, ["c", "1"]]
+                if after.print_of(name) != project.print_of(name):
+                    assert Known.texts(after)[key] != before[key], (seed, key, name)

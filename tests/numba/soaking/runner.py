@@ -198,7 +198,8 @@ class Known:
                 found[key] = " ".join([repr(args), *map(project.print_of, names)])
             else:
                 together.append(key)
-        whole = [project.print_of(name) for name in project.ordered() if name in inherit] + [repr(project.entries[key]) for key in together]
+        called = inherit.union(*map(project.functions_of, together))
+        whole = [project.print_of(name) for name in project.ordered() if name in called] + [repr(project.entries[key]) for key in together]
         digest = hashlib.sha256("\0".join(whole).encode()).hexdigest()
         return found | {key: f"{key} {digest}" for key in together}
 
