@@ -57,7 +57,7 @@ class Soak:
 
     def project(self, rng: Random, steps: int) -> None:
         """One project and its edits."""
-        self.judge.seen.clear()
+        self.judge.forget()
         self.runner.known.clear()
         store, image = self.runner.store(), ""
         project = generate.project(rng)
@@ -87,7 +87,7 @@ class Soak:
                 shutil.rmtree(old, ignore_errors=True)
                 if rng.random() < 0.3:  # everything is compiled again
                     image = ""
-                    self.judge.seen.clear()
+                    self.judge.forget()
         shutil.rmtree(store, ignore_errors=True)
 
     def one(self, before: Project, project: Project, text: str, rng: Random, store: str, image: str) -> None:

@@ -5,7 +5,8 @@ from random import Random
 import pytest
 from soak import Soak
 from soaking import generate
-from soaking.runner import Known
+from soaking.model import Item, Project
+from soaking.runner import Judge, Known
 
 STEPS = int(os.environ.get("SOAK_STEPS", "200"))
 
@@ -54,3 +55,17 @@ def test_what_is_known_of_a_call_ends_with_each_function_it_calls():
                 after.items[name].expr = ["op", "+", after.items[name].expr, ["c", "1"]]
                 if after.print_of(name) != project.print_of(name):
                     assert Known.texts(after)[key] != before[key], (seed, key, name)
+
+
+def test_what_the_other_implementation_of_an_overload_calls_may_change():
+    x = ["v", "x"]
+    project = Project(1)
+    for item in (Item("intrinsic", "in_1", 0, ["c", "77"]), Item("intrinsic", "in_2", 0, ["c", "5"]), Item("stub", "s_3", 0),
+                 Item("overload", "ol_4", 0, ["call", "in_1", x], ["call", "in_2", x], target="s_3"), Item("func", "f_5", 0, ["call", "s_3", x])):
+        project.add(item)
+    judge, event = Judge(), {"name": "f_5", "args": "int32", "inherited": ""}
+    assert not judge.look(project, [{"events": [{**event, "event": "compiled"}, {**event, "event": "published"}]}])
+    for number, (changed, served) in enumerate((("in_1", False), ("in_2", True))):  # one is not used; then both are others
+        project.items[changed].expr = ["c", str(number)]
+        wrong = judge.copy().look(project, [{"events": [{**event, "event": "hit"}]}])
+        assert [what for what, *_ in wrong] == ["served"] * served

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,17 @@ class Project:
         texts = sorted(f"{self.items[each].module} {Writer(self, plain=True).item(self.items[each])}" for each in reached)
         what = f"{item.kind} {item.args if item.kind == 'product' else ''}"
         return hashlib.sha256("\0".join([what, *texts]).encode()).hexdigest()[:16]
+
+    def branches(self) -> list[Project]:
+        """The project with one implementation alone of each overload that has two: types choose, and the other's callees decide nothing."""
+        two = [item.name for item in self.of("overload") if item.other]
+        found = []
+        for chosen in itertools.product((False, True), repeat=len(two)) if two else ():
+            found.append(self.copy())
+            for name, other in zip(two, chosen):
+                item = found[-1].items[name]
+                item.expr, item.other = (item.other if other else item.expr), []
+        return found
 
     def inheriting(self) -> set[str]:
         """Those that reach functions which may take over options from their callers, whether they reach these too or not."""
