@@ -46,8 +46,22 @@ def make(k):
         return x + k
     return closure
 
-calls = [lambda: total(numpy.arange(10.0)), lambda: total(numpy.arange(10, dtype=numpy.float32)), lambda: scale(3),
-         lambda: spread(numpy.arange(10.0)), lambda: join(1.0, 2.0), lambda: make(1)(2), lambda: make(2)(2.0)]
+@numba.njit(cache=True)
+def steps(a, b, c, d):
+    first, second, third, fourth = a + 1, b * 2, c - 3, d / 4
+    for i in range(3):
+        yield first * i + second
+        first, second, third, fourth = fourth, first, second, third + i
+
+pair = numpy.dtype([("first", "i4"), ("second", "f8")])
+
+@numba.njit(cache=True)
+def rows(n):
+    return numpy.zeros(n, pair)
+
+calls = [lambda: rows(3).size, lambda: total(numpy.arange(10.0)), lambda: total(numpy.arange(10, dtype=numpy.float32)),
+         lambda: scale(3), lambda: sum(steps(1.5, 2.5, 3.5, 4.5)), lambda: spread(numpy.arange(10.0)), lambda: join(1.0, 2.0),
+         lambda: make(1)(2), lambda: make(2)(2.0)]
 if "reversed" in sys.argv:
     calls.reverse()
 print(sum(float(call()) for call in calls))

@@ -38,8 +38,8 @@ def _restore(holder: Any, held: dict[str, Any]) -> None:
 
 
 def _change() -> None:
-    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, itanium_mangler,
-                            pythonapi, types)
+    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, generators,
+                            itanium_mangler, pythonapi, types)
     from numba.core.typing import context
     from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
 
@@ -54,6 +54,7 @@ def _change() -> None:
     _names(bytecode, itanium_mangler, types)
     _contents(environment, callconv)
     _constants(base)
+    _yields(generators.LowerYield)
     _generated(cgutils)
     order.apply(base, context)
     watches.apply(context, base, codegen)
@@ -381,6 +382,17 @@ def _constants(base: Any) -> None:
         return original(self, builder, ty, val)
 
     base.BaseContext.get_constant_generic = get_constant_generic
+
+
+def _yields(cls: Any) -> None:
+    """What lives over a yield is saved in one order: Numba has it in a set of names, so that the code would differ with the hash seed."""
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def __init__(self: Any, lower: Any, yield_point: Any, live_vars: Any) -> None:
+        original(self, lower, yield_point, sorted(live_vars))
+
+    cls.__init__ = __init__
 
 
 def _contents(environment: Any, callconv: Any) -> None:

@@ -101,7 +101,7 @@ def _typing() -> None:
 
 
 def _lowering() -> None:
-    from numba.core import base, cgutils, codegen, dispatcher, imputils, pythonapi, rewrites
+    from numba.core import base, cgutils, codegen, dispatcher, generators, imputils, pythonapi, rewrites
 
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
@@ -116,6 +116,7 @@ def _lowering() -> None:
     _expect(codegen.CPUCodeLibrary, "add_linking_library", "self", "library")
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
     _expect(cgutils, "normalize_ir_text", "text")
+    _expect(generators.LowerYield, "__init__", "self", "lower", "yield_point", "live_vars")
     _expect(dispatcher._DispatcherBase, "_compilation_chain_init_hook", "self")
     _expect(imputils, "RegistryLoader", "registry")
     _expect(rewrites.rewrite_registry, "rewrites")
