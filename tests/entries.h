@@ -7,13 +7,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "./base/remove.h"
 #include "entry/entry.h"
 #include "entry/tier.h"
 #include "saggar/saggar.h"
@@ -137,17 +137,6 @@ static inline char *make_folder(void) {
     NEED(asprintf(&path, "%s/saggar-test-XXXXXX", tmp != NULL ? tmp : "/tmp") > 0);
     NEED(mkdtemp(path) != NULL);
     return path;
-}
-
-static inline int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
-static inline void remove_tree(const char *path) {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static inline void remove_folder(char *path) {

@@ -2,42 +2,7 @@
 #ifndef SG_TESTS_STORE_BOX_H
 #define SG_TESTS_STORE_BOX_H
 
-#include "../base/check.h"
-
-#include "../entries.h"
-#include "store/store.h"
-
-static inline int publish(struct sg_tier *tier, const struct made *m) {
-    struct sg_buf core = {.data = m->core, .len = m->size, .cap = m->size, .max = SIZE_MAX};
-    struct sg_buf annex = {.max = SIZE_MAX};
-    return tier->ops->publish(tier, m->key, m->identity, &core, &annex);
-}
-
-static inline struct sg_tier *open_store(const char *path) {
-    struct sg_tier *tier;
-    NEED(sg_store_open(path, false, &tier) == SAGGAR_OK);
-    return tier;
-}
-
-static inline char *slot_of(const char *store, const struct made *m, unsigned slot) {
-    char name[SG_STORE_NAME], *path;
-    sg_store_name(m->key, slot, name);
-    NEED(asprintf(&path, "%s/v1/%.2s/%s", store, name, name) > 0);
-    return path;
-}
-
-static inline unsigned litter_in(const char *store, const struct made *m) {
-    char *slot = slot_of(store, m, 0);
-    *strrchr(slot, '/') = '\0';
-    unsigned n = count_names(slot, ".tmp-") + count_names(store, ".tmp-");
-    free(slot);
-    return n;
-}
-
-static inline unsigned found(struct sg_tier *tier, const struct made *m) {
-    struct faults f;
-    return find_good(tier, m->key, m, 1, &f);
-}
+#include "slots.h"
 
 struct box {
     char *folder, *store;
@@ -74,6 +39,7 @@ static inline int count_each(void *context, int error, const struct sg_entry_vie
     n[2] += annex != NULL;
     return 0;
 }
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 #endif

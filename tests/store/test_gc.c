@@ -1,15 +1,13 @@
 /* Collecting: bounds, litter, clocks; and many processes at once, with and without a collector beside them.
  */
-#include "../base/check.h"
+#include "slots.h"
 
 #include <signal.h>
 #include <sys/time.h>
 #include <time.h>
 
-#include "../entries.h"
+#include "../trail/child.h"
 #include "base/file.h"
-#include "refuse.h"
-#include "store/store.h"
 
 enum { COUNT = 20, KEYS = 8, PROCESSES = 8, TURNS = 12 };
 
@@ -20,24 +18,6 @@ struct box {
     uint64_t bytes;
 };
 
-static int publish(struct sg_tier *tier, const struct made *m) {
-    struct sg_buf core = {.data = m->core, .len = m->size, .cap = m->size, .max = SIZE_MAX};
-    struct sg_buf annex = {.max = SIZE_MAX};
-    return tier->ops->publish(tier, m->key, m->identity, &core, &annex);
-}
-
-static unsigned found(struct sg_tier *tier, const struct made *m) {
-    struct faults f;
-    return find_good(tier, m->key, m, 1, &f);
-}
-
-static char *slot_of(const char *store, const struct made *m, unsigned slot) {
-    char name[SG_STORE_NAME], *path;
-    sg_store_name(m->key, slot, name);
-    NEED(asprintf(&path, "%s/v1/%.2s/%s", store, name, name) > 0);
-    return path;
-}
-
 static void set_age(const char *path, int64_t seconds) {
     struct timeval t[2] = {{time(NULL) - seconds, 0}, {time(NULL) - seconds, 0}};
     NEED(utimes(path, t) == 0);
@@ -47,7 +27,7 @@ static int set_up(void **state) {
     struct box *b = calloc(1, sizeof *b);
     b->folder = make_folder();
     b->store = join(b->folder, "store");
-    NEED(sg_store_open(b->store, false, &b->tier) == SAGGAR_OK);
+    b->tier = open_store(b->store);
     for (unsigned i = 0; i < COUNT; i++) {
         b->all[i] = make_entry(i, 0, SAGGAR_ARCH_ANY, 3000);
         b->bytes += b->all[i].size;
@@ -324,8 +304,7 @@ static void test_ten_thousand(void **state) {
 static int writer(void *context) {
     struct box *b = context;
     unsigned seed = (unsigned)getpid();
-    struct sg_tier *tier;
-    NEED(sg_store_open(b->store, false, &tier) == SAGGAR_OK);
+    struct sg_tier *tier = open_store(b->store);
     for (unsigned i = 0; i < KEYS; i++) {
         const struct made *m = &b->all[(seed + i * 3) % KEYS];
         NEED(publish(tier, m) == SAGGAR_OK);
@@ -336,21 +315,10 @@ static int writer(void *context) {
     return 0;
 }
 
-static pid_t start(int (*body)(void *context), void *context) {
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(body(context));
-    return child;
-}
-
 static unsigned wait_all(const pid_t *children, unsigned n) {
     unsigned bad = 0;
-    for (unsigned i = 0; i < n; i++) {
-        int status;
-        waitpid(children[i], &status, 0);
-        bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-    }
+    for (unsigned i = 0; i < n; i++)
+        bad += child_wait(children[i]) != 0;
     return bad;
 }
 
@@ -360,7 +328,7 @@ static void test_many_writers(void **state) {
         pid_t children[PROCESSES];
         remove_tree(b->store);
         for (unsigned i = 0; i < PROCESSES; i++)
-            children[i] = start(writer, b);
+            children[i] = child_start(writer, b);
         assert_int_equal(wait_all(children, PROCESSES), 0);
         struct sg_gc_stats s = collect(b, SG_GC_UNBOUNDED, SG_GC_UNBOUNDED, 0, true);
         assert_int_equal(s.entries, KEYS); /* one file each, no second slot */
@@ -382,8 +350,7 @@ static int collector(void *context) {
 static int worker(void *context) {
     struct box *b = context;
     unsigned served = 0;
-    struct sg_tier *tier;
-    NEED(sg_store_open(b->store, false, &tier) == SAGGAR_OK);
+    struct sg_tier *tier = open_store(b->store);
     for (unsigned i = 0; i < 400; i++) {
         const struct made *m = &b->all[i % COUNT];
         NEED(publish(tier, m) == SAGGAR_OK);
@@ -399,9 +366,9 @@ static int worker(void *context) {
 static void test_beside_writers(void **state) {
     struct box *b = *state;
     pid_t children[4];
-    pid_t gc = start(collector, b);
+    pid_t gc = child_start(collector, b);
     for (unsigned i = 0; i < 4; i++)
-        children[i] = start(worker, b);
+        children[i] = child_start(worker, b);
     assert_int_equal(wait_all(children, 4), 0);
     kill(gc, SIGTERM);
     waitpid(gc, NULL, 0);
@@ -412,8 +379,7 @@ static void test_beside_writers(void **state) {
 static int variants_worker(void *context) {
     struct box *b = context;
     struct made all[4];
-    struct sg_tier *tier;
-    NEED(sg_store_open(b->store, false, &tier) == SAGGAR_OK);
+    struct sg_tier *tier = open_store(b->store);
     for (unsigned i = 0; i < 4; i++)
         all[i] = make_entry(900, i, SAGGAR_ARCH_ANY, 3000);
     for (unsigned i = 0; i < 200; i++) {
@@ -433,9 +399,9 @@ static void test_variants_beside_writers(void **state) {
     struct box *b = *state;
     struct faults f;
     struct made all[4];
-    pid_t children[3], gc = start(collector, b);
+    pid_t children[3], gc = child_start(collector, b);
     for (unsigned i = 0; i < 3; i++)
-        children[i] = start(variants_worker, b);
+        children[i] = child_start(variants_worker, b);
     assert_int_equal(wait_all(children, 3), 0);
     kill(gc, SIGTERM);
     waitpid(gc, NULL, 0);

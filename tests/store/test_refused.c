@@ -5,7 +5,32 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-#include "refuse.h"
+#include "../trail/child.h"
+
+enum { CHILD_SKIP = 77 };
+
+/* From here on the call `nr` fails with `err` in this process. False: filters are not allowed here. */
+static bool refuse(unsigned nr, unsigned err) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* The test passes if `body` returns 0 in a child, and is skipped if that may not do what it needs. */
+static void passes_in_child(int (*body)(void *context), void *context) {
+    int result = child_run(body, context);
+    if (result == CHILD_SKIP) {
+        print_message("needs root and mount namespaces, or filters of system calls\n");
+        skip();
+    }
+    assert_int_equal(result, 0);
+}
 
 /* ---- Stores that cannot be used
  * ------------------------------------------------------------------------------------ */
@@ -83,8 +108,7 @@ static int lock_out(void *context) {
     umask(022);
     struct sg_tier *tier = open_store(b->store);
     NEED(publish(tier, &b->m) == SAGGAR_OK && found(tier, &b->m) == 1);
-    char *folder = slot_of(b->store, &b->m, 0);
-    *strrchr(folder, '/') = '\0';
+    char *folder = slots_folder(b->store, &b->m);
     struct faults f;
     chmod(folder, 0500);
     struct made other = make_entry(1, 3, SAGGAR_ARCH_ANY, 50);
@@ -109,11 +133,7 @@ static int lock_out(void *context) {
 }
 
 static void test_no_permission(void **state) {
-    struct box *b = *state;
-    int result = in_child(lock_out, b);
-    if (result == CHILD_SKIP)
-        skip();
-    assert_int_equal(result, 0);
+    passes_in_child(lock_out, *state);
 }
 
 /* ---- Refused calls
@@ -147,10 +167,7 @@ static void test_links_refused(void **state) {
         {EPERM, 0}, {EOPNOTSUPP, EINVAL}, {EXDEV, ENOSYS}, {EMLINK, EPERM}, {ENOSYS, EINVAL}};
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         struct refusal r = {b, errors[i][0], errors[i][1]};
-        int result = in_child(publish_refused, &r);
-        if (result == CHILD_SKIP)
-            skip();
-        assert_int_equal(result, 0);
+        passes_in_child(publish_refused, &r);
         remove_tree(b->store);
     }
 }
@@ -171,10 +188,7 @@ static int publish_paused(void *context) {
 static void test_pause(void **state) {
     struct box *b = *state;
     assert_int_equal(publish(b->tier, &b->m), SAGGAR_OK);
-    int result = in_child(publish_paused, b);
-    if (result == CHILD_SKIP)
-        skip();
-    assert_int_equal(result, 0);
+    passes_in_child(publish_paused, b);
 }
 
 static int publish_limited(void *context) {
@@ -187,7 +201,7 @@ static int publish_limited(void *context) {
 
 /* Beyond this limit a write would end the process by a signal. */
 static void test_file_size_limit(void **state) {
-    assert_int_equal(in_child(publish_limited, *state), 0);
+    passes_in_child(publish_limited, *state);
 }
 
 /* ---- Real devices
@@ -248,21 +262,11 @@ static int read_only_disk(void *context) {
 }
 
 static void test_full_disk(void **state) {
-    int result = in_child(fill_disk, *state);
-    if (result == CHILD_SKIP)
-        print_message("needs root and mount namespaces\n");
-    if (result == CHILD_SKIP)
-        skip();
-    assert_int_equal(result, 0);
+    passes_in_child(fill_disk, *state);
 }
 
 static void test_read_only_disk(void **state) {
-    int result = in_child(read_only_disk, *state);
-    if (result == CHILD_SKIP)
-        print_message("needs root and mount namespaces\n");
-    if (result == CHILD_SKIP)
-        skip();
-    assert_int_equal(result, 0);
+    passes_in_child(read_only_disk, *state);
 }
 
 int main(void) {

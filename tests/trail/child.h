@@ -4,7 +4,6 @@
 #define SG_TESTS_TRAIL_CHILD_H
 
 #include <errno.h>
-#include <ftw.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -17,6 +16,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../base/remove.h"
 
 /* Forks and runs; the child ends with what fn returns. */
 static inline pid_t child_start(int (*fn)(void *), void *arg) {
@@ -55,17 +56,6 @@ static inline bool child_forbid_syscalls(void) {
     struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static inline void remove_tree(const char *path) {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* A new directory below TMPDIR or /tmp; `out` of 256 bytes. */
