@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,12 @@ class Judge:
         wrong: list[tuple[str, str, str]] = []
         prints: dict[str, str] = {}
         known, new, compiled_by = set(self.seen), set(), Counter()
-        branches: list[tuple[Project, dict[str, str]]] = [(each, {}) for each in project.branches()]
         parts: set[Unit] = set()
+
+        @cache
+        def branches() -> list[tuple[Project, dict[str, str]]]:
+            return [(each, {}) for each in project.branches()]
+
         for answer in answers:
             last: dict[str, Unit] = {}
             mine: set[Unit] = set()
@@ -135,14 +140,14 @@ class Judge:
                         new.add(unit)
                 elif what == "published":
                     new.add(unit)
-                    parts.update(self.units(each, event, seen) for each, seen in branches)
+                    parts.update(self.units(each, event, seen) for each, seen in branches())
                 elif what == "not-stored":
                     self.counts["not stored"] += 1
                     self.reasons[re.sub(r"\d+", "N", event.get("detail", ""))] += 1
                 elif what == "hit":
                     self.counts["hits"] += 1
                     if (not event["event"].startswith("ufunc") and unit not in known and unit not in new and len(answers) == 1
-                            and not any(self.units(each, event, seen) in self.branches for each, seen in branches)):
+                            and not any(self.units(each, event, seen) in self.branches for each, seen in branches())):
                         self.counts["served though new"] += 1
                         new.add(unit)  # said once
                         wrong.append(("served", event["name"], str(unit)))
