@@ -212,6 +212,31 @@ def test_cached_generator_in_a_new_caller(project):
     assert result.out == "[0, 1, 2] 6\n" and result.names("published") == ["total"]
 
 
+def test_a_generator_that_another_function_gives_out(project):
+    program = """
+        import sys
+        from numba import njit
+        @njit(cache=True)
+        def count(n):
+            for i in range(n):
+                yield i
+        @njit(cache=True)
+        def given(n): return count(n)
+        @njit(cache=True)
+        def total(n):
+            s = 0
+            for x in given(n):
+                s += x
+            return s
+        print(list(given(3)), *[total(4) for _ in sys.argv[1:]])
+        """
+    assert project.good(program).out == "[0, 1, 2]\n"
+    warm = project.good(program)
+    assert warm.out == "[0, 1, 2]\n" and warm.cacheable() == []
+    result = project.good(program.replace("sys.argv[1:]", "[1]"))  # what is served can be iterated over in code that is compiled later
+    assert result.out == "[0, 1, 2] 6\n" and result.names("published") == ["total"]
+
+
 def test_unmarked_functions_on_demand(project):
     """SAGGAR_NUMBA: what nobody marked is cached too."""
     program = """

@@ -93,3 +93,28 @@ def test_blocks_over_fixed_values_are_served(project):
         """
     cold, warm = project.cold_and_warm(program)
     assert cold.out == warm.out == "3.0\n" and not cold.of("not-stored") and warm.cacheable() == []
+
+
+def test_a_block_that_is_compiled_for_a_caller(project):
+    """It is what it is when it is compiled alone, so that entries from two stores fit."""
+    program = """
+        import os
+        from numba import njit, objmode
+        @njit(cache=True)
+        def f(x):
+            with objmode(y="float64", w="unicode_type"):
+                y = x * 2.0
+                w = str(x)
+            return y, w
+        @njit(cache=True)
+        def caller(x): return f(x)[0] + 1
+        calls = {"f": lambda: f(3), "caller": lambda: caller(3)}
+        print(*[calls[name]() for name in os.environ["CALLS"].split()])
+        """
+    stores = []
+    for calls in ("f", "caller"):
+        project.store = project.work / calls
+        stores.append(str(project.store))
+        project.good(program, CALLS=calls)
+    served = project.good(program, CALLS="f caller", SAGGAR_DIR=":".join([str(project.work / "new"), *stores]))
+    assert served.out == "(6.0, '3') 7.0\n" and served.cacheable() == []

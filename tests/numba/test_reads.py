@@ -270,3 +270,67 @@ def test_bytes_that_belong_to_no_field(project):
             stores.append(sorted((entry["key"], entry["identity"]) for entry in json.loads(listed.stdout)))
     assert project.good(program, FILL="77").cacheable() == []
     assert not stores or len(stores[0]) == 3 and stores[0] == stores[1]
+
+
+DECIDES = """
+    import os
+    import conf
+    from numba import njit
+    def of_class(expr, caller, callee): return conf.C.inline
+    def of_object(expr, caller, callee): return conf.OBJ.inline
+    def of_environment(expr, caller, callee): return "INLINE" in os.environ
+    def of_constant(expr, caller, callee): return conf.FLAG
+    class Decider:
+        def __call__(self, expr, caller, callee): return conf.C.inline
+    def make(decide):
+        @njit(inline=decide, error_model="numpy")
+        def divided(x, y): return x / y
+        @njit(cache=True)
+        def f(x, y): return divided(x, y)
+        return f
+    def tried(f):
+        try: return f(1.0, 0.0)
+        except ZeroDivisionError: return "raised"
+    print(*[tried(make(decide)) for decide in (of_class, of_object, of_environment, of_constant, Decider())])
+    """
+
+
+def test_a_function_that_decides_about_inlining(project):
+    """Python runs it. One that is inlined loses its own options: to divide by zero is an error then."""
+    conf = "class C: inline = {0}\nclass O: pass\nOBJ = O()\nOBJ.inline = {0}\nFLAG = {0}\n"
+    project.write("conf.py", conf.format(False))
+    first = project.good(DECIDES)
+    assert first.out == "inf inf inf inf inf\n" and first.names("not-stored") == ["make.<locals>.f"]
+    assert "that decides about inlining" in first.of("not-stored")[0]["detail"]
+    assert project.good(DECIDES).names("compiled").count("make.<locals>.f") == 1
+    project.write("conf.py", conf.format(True))
+    assert project.good(DECIDES, INLINE="1").out == "raised raised raised raised raised\n"
+
+
+TYPED = """
+    from numba import njit, types
+    from numba.extending import as_numba_type, overload
+    import conf
+    class Meter: pass
+    class Foot: pass
+    @overload(Meter)
+    def _(x): return lambda x: x
+    @overload(Foot)
+    def _(x): return lambda x: x
+    as_numba_type.register(Meter, conf.KIND)
+    @as_numba_type.register
+    def inferred(cls): return conf.KIND if cls is Foot else None
+    @njit(cache=True)
+    def f(x): return isinstance(x, Meter)
+    @njit(cache=True)
+    def g(x): return isinstance(x, Foot)
+    print(f(2.0), f(2), g(2.0), g(2))
+    """
+
+
+def test_what_a_class_is_typed_as(project):
+    project.write("conf.py", "from numba import types\nKIND = types.float64\n")
+    assert project.good(TYPED).out == "True False True False\n"
+    assert project.good(TYPED).cacheable() == []
+    project.write("conf.py", "from numba import types\nKIND = types.int64\n")
+    assert project.good(TYPED).out == "False True False True\n"

@@ -18,7 +18,7 @@ import saggar.numba
 saggar.numba.install()
 import numba, numpy
 
-@numba.njit(cache=True, fastmath={"nnan", "ninf", "nsz"})
+@numba.njit(cache=True, fastmath={"nnan", "arcp", "contract", "ninf"})
 def scale(x):
     return x * 2 + 1
 
@@ -59,8 +59,81 @@ pair = numpy.dtype([("first", "i4"), ("second", "f8")])
 def rows(n):
     return numpy.zeros(n, pair)
 
-calls = [lambda: rows(3).size, lambda: total(numpy.arange(10.0)), lambda: total(numpy.arange(10, dtype=numpy.float32)),
-         lambda: scale(3), lambda: sum(steps(1.5, 2.5, 3.5, 4.5)), lambda: spread(numpy.arange(10.0)), lambda: join(1.0, 2.0),
+@numba.njit(cache=True)
+def added(x, y):
+    return x + y
+
+@numba.njit(cache=True)
+def multiplied(x, y):
+    return x * y
+
+@numba.njit(cache=True)
+def given_out(a):
+    return steps(a, a, a, a)
+
+@numba.njit(cache=True)
+def listed(a):
+    return sum([x * 2 for x in a])
+
+@numba.njit(inline="always")
+def inside(n):
+    t = 0
+    for i in range(n):
+        t += i * n
+    return t
+
+@numba.njit(cache=True)
+def closed(n):
+    def go(m):
+        return m * n + inside(m)
+    return go(n) + inside(n + 1)
+
+def seldom(expr, caller, callee):
+    return False
+
+@numba.njit(cache=True, inline=seldom)
+def decided(x):
+    return x + 1
+
+@numba.njit(cache=True, parallel=True)
+def diagonal(x):
+    return numpy.dot(numpy.diag(x), x)
+
+@numba.stencil
+def beside(a):
+    return a[-1] + a[1]
+
+@numba.njit(cache=True, parallel=True)
+def stenciled(a):
+    return beside(a) * 1.0
+
+@numba.njit(cache=True)
+def blocked(x):
+    z = x + 1
+    with numba.objmode(y="float64", w="unicode_type"):
+        y = z * 1.5
+        w = str(z)
+    return y + len(w)
+
+@numba.jit(forceobj=True, cache=True)
+def python_does(a, b):
+    first, second, third = str(a), [b], {a: b}
+    return len(first) + len(second) + len(third) + (a if b else first)
+
+@numba.guvectorize(["(f8[:], f8[:])"], "(n)->(n)", cache=True)
+def raised(x, out):
+    for i in range(x.size):
+        out[i] = x[i] + 1
+
+@numba.njit(cache=True)
+def texts(a, t):
+    return a.sum() + t[0]
+
+calls = [lambda: rows(3).size, lambda: added(numpy.ones((3, 1)), numpy.ones(3)).sum(), lambda: multiplied(numpy.ones(3), numpy.ones(3)).sum(),
+         lambda: sum(given_out(1.5)), lambda: listed(numpy.arange(3.0)), lambda: closed(4), lambda: decided(2),
+         lambda: diagonal(numpy.arange(6.0)).sum(), lambda: stenciled(numpy.arange(6.0)).sum(), lambda: blocked(3), lambda: python_does(1, 2),
+         lambda: raised(numpy.arange(3.0)).sum(), lambda: texts(numpy.arange(3.0), (1, 2.5, "a")), lambda: total(numpy.arange(10.0)), lambda: total(numpy.arange(10, dtype=numpy.float32)),
+         lambda: scale(3), lambda: scale(2.5), lambda: sum(steps(1.5, 2.5, 3.5, 4.5)), lambda: spread(numpy.arange(10.0)), lambda: join(1.0, 2.0),
          lambda: make(1)(2), lambda: make(2)(2.0)]
 if "reversed" in sys.argv:
     calls.reverse()

@@ -21,9 +21,9 @@ def soak(tmp_path, seed, steps, until=lambda found: False):
     return run, "\n".join([*said, run.summary()])
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [4, 5])
 def test_random_edits(tmp_path, monkeypatch, seed):
-    monkeypatch.setenv("SOAK_OPT", "0")  # a third cheaper; `make soak` optimizes
+    monkeypatch.setenv("SOAK_OPT", "1")  # a quarter cheaper than 3, which `make soak` has; at 0 no caller can be stored
     steps = STEPS // 2
     run, text = soak(tmp_path, seed, steps)
     print(text)

@@ -113,13 +113,18 @@ class _Pickler(NumbaPickler):
         return None
 
     def reducer_override(self, obj: Any) -> Any:
-        """Types without what differs from process to process: their number, which making one gives, and a function's address in a name."""
-        if type(obj) is types.Generator:
-            return types.Generator, (obj.gen_func, obj.yield_type, obj.arg_types, obj.state_types, obj.has_finalizer)
-        if isinstance(obj, types.Type) and type(obj).__reduce__ is types.Type.__reduce__:
-            make, (*given, state) = obj.__reduce__()
-            return make, (*given, state and {name: value for name, value in state.items() if name != "_code"})
-        return super().reducer_override(obj)
+        reduced = reduced_type(obj)
+        return super().reducer_override(obj) if reduced is None else reduced
+
+
+def reduced_type(obj: Any) -> tuple[Any, ...] | None:
+    """How a type is pickled, None for what is none: without its number in this process, and a function's address in its name."""
+    if type(obj) is types.Generator:
+        return types.Generator, (obj.gen_func, obj.yield_type, obj.arg_types, obj.state_types, obj.has_finalizer)
+    if isinstance(obj, types.Type) and type(obj).__reduce__ is types.Type.__reduce__:
+        make, (*given, state) = obj.__reduce__()
+        return make, (*given, state and {name: value for name, value in state.items() if name != "_code"})
+    return None
 
 
 class _Unpickler(pickle.Unpickler):

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary, ref as weakref_to
 
 from numba.core import dispatcher, extending
 from numba.core.ccallback import CFunc
+from numba.core.cpu_options import InlineOptions
 from numba.core.typing import templates
 from numba.np.ufunc import dufunc, gufunc, ufuncbuilder
 
@@ -228,7 +229,8 @@ _SAME_AS_UNSET = {"nogil": False, "parallel": False, "forceobj": False}  # not i
 
 def options(given: dict[str, Any], local_types: dict[str, Any]) -> list[tuple[str, object]]:
     """The options and types of variables that a function was declared with, named."""
-    result: list[tuple[str, object]] = [(f"option {name}", value) for name, value in sorted(given.items())
+    result: list[tuple[str, object]] = [(f"option {name}", InlineOptions(value) if name == "inline" and callable(value) else value)
+                                        for name, value in sorted(given.items())
                                         if name not in _SAME_AS_UNSET or value is not _SAME_AS_UNSET[name]]
     # While Numba compiles, it adds those of a variable's versions ("i.1" of "i").
     result.extend((f"type of {name}", its) for name, its in sorted(local_types.items())

@@ -142,11 +142,12 @@ def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple
     links: list[list[int]] = []
     index: dict[tuple[int, bool], int] = {}
     size, allowed, refused = 0, LARGEST, None
-    todo: list[tuple[list[int], bool, set[int], Iterator[Any]]] = [([], interpreted, set(), iter((root,)))]  # where numbers go, whose they are
+    todo: list[tuple[list[int], bool, Node | None, Iterator[Any]]] = [([], interpreted, None, iter((root,)))]  # where numbers go, whose they are
     while todo:
-        numbers, interpreted, compiled, targets = todo[-1]
+        numbers, interpreted, of, targets = todo[-1]
         for obj in targets:
-            inner = interpreted and len(numbers) not in compiled or isinstance(obj, extending._Intrinsic) or functions.is_overload(obj)
+            inner = (interpreted if of is None else of.runs(len(numbers), interpreted)) or isinstance(obj, extending._Intrinsic) \
+                or functions.is_overload(obj)
             number = index.get((id(obj), inner))
             if number is not None:
                 numbers.append(number)
@@ -169,7 +170,7 @@ def _walk(root: object, interpreted: bool, installed: bool, look: Look) -> tuple
             found.append(node)  # type: ignore[arg-type]
             links.append([])
             if node is not None:
-                todo.append((links[-1], inner, node.compiled, iter(node.targets())))
+                todo.append((links[-1], inner, node, iter(node.targets())))
                 break
         else:
             todo.pop()
@@ -231,7 +232,7 @@ class _Reading:
         self._compiled = False  # what is being taken
         self._of_compiled: set[str] = set()  # labels of what was taken so
         counted = node.interpreted or node.function.kind == "python"  # Numba takes longer for one that it compiles
-        self._encoder = values.Encoder(self._reference, node.interpreted, node.installed, LARGEST if counted else None)
+        self._encoder = values.Encoder(self._reference, node.interpreted, node.installed, LARGEST if counted else None, run=self._run_by_python)
 
     def size(self) -> int:
         return 0 if self._encoder.limit is None else 1 + self._encoder.met
@@ -246,6 +247,11 @@ class _Reading:
         elif not self._compiled:
             self.node.compiled.discard(place)
         return _saggar.Record("function", (("place", place),))
+
+    def _run_by_python(self, target: object) -> object:
+        record = self._reference(target)
+        self.node.run.add(self._places[id(target)])
+        return record
 
     def take(self, what: str, value: object, compiled: bool = False) -> None:
         """Something that it reads, under a label. `compiled`: only what Numba compiles does. Raises Uncacheable, with the label."""

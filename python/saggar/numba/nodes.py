@@ -27,7 +27,7 @@ class Node:
     """One function: what it is (`function`), its canonical value, and the functions that it refers to."""
 
     __slots__ = ("function", "interpreted", "installed", "label", "module", "encoded", "references", "guards", "mutable", "passed",
-                 "watched", "kept", "size", "of", "held", "words", "compiled")
+                 "watched", "kept", "size", "of", "held", "words", "compiled", "run")
 
     def __init__(self, obj: object, function: functions.Function, interpreted: bool, installed: bool) -> None:
         self.of = weakref_to(obj)
@@ -38,6 +38,7 @@ class Node:
         self.label = f"{function.module}:{function.qualname}"
         self.references: Any = []  # while it is built; weak references afterwards
         self.compiled: set[int] = set()  # places of the references that only Numba follows, though Python runs the function
+        self.run: set[int] = set()  # of those that Python runs, though Numba compiles the function
         self.passed: list[tuple[str, ModuleType]] = []  # modules that it may hand to other functions
         self.guards: list[tuple[Any, str, object, int]] = []
         self.watched: set[int] = set()  # ids of the arrays whose content guards tell, while it is built
@@ -53,6 +54,10 @@ class Node:
         look.alive.extend(self.references)
         self.references = tuple([weakref_to(target) for target in self.references])
         self.passed, self.watched, self.words, self.function.options = [], set(), [], []
+
+    def runs(self, place: int, interpreted: bool) -> bool:
+        """True if Python runs what it refers to there; `interpreted`: it runs the function itself, where this was met."""
+        return interpreted and place not in self.compiled or place in self.run
 
     def targets(self) -> list[Any]:
         """The functions that it refers to."""

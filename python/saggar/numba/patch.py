@@ -16,10 +16,9 @@ def apply() -> None:
         return
     points.check()
     from numba.core import pythonapi
-    from numba.core.cpu_options import FastMathOptions
     from numba.np.ufunc import wrappers
 
-    before = [(holder, dict(vars(holder))) for holder in (*points.holders, pythonapi, wrappers, FastMathOptions)]
+    before = [(holder, dict(vars(holder))) for holder in (*points.holders, pythonapi, wrappers)]
     try:
         _change()
     except BaseException:
@@ -38,12 +37,11 @@ def _restore(holder: Any, held: dict[str, Any]) -> None:
 
 
 def _change() -> None:
-    from numba.core import (base, bytecode, callconv, ccallback, cgutils, codegen, dispatcher, environment, generators,
-                            itanium_mangler, pythonapi, types)
+    from numba.core import base, bytecode, ccallback, cgutils, codegen, dispatcher, itanium_mangler, pythonapi, types
     from numba.core.typing import context
     from numba.np.ufunc import dufunc, gufunc, ufuncbuilder, wrappers
 
-    from . import order, pickles, watches
+    from . import order, pickles, reproducible, watches
 
     _dispatchers(dispatcher.Dispatcher)
     _overloads(dispatcher.Dispatcher)
@@ -52,10 +50,8 @@ def _change() -> None:
     _ufuncs(ufuncbuilder, wrappers)
     _loops(dufunc, gufunc)
     _names(bytecode, itanium_mangler, types)
-    _contents(environment, callconv)
-    _constants(base)
-    _yields(generators.LowerYield)
     _generated(cgutils)
+    reproducible.apply()
     order.apply(base, context)
     watches.apply(context, base, codegen)
     pickles.apply(base, pythonapi)
@@ -369,70 +365,3 @@ def _generated(cgutils: Any) -> None:
         return original(text)
 
     cgutils.normalize_ir_text = normalize_ir_text
-
-
-def _constants(base: Any) -> None:
-    """The same bytes for the same arrays and records, whatever lies between their fields."""
-    original = base.BaseContext.get_constant_generic
-    from . import values
-
-    @functools.wraps(original)
-    def get_constant_generic(self: Any, builder: Any, ty: Any, val: Any) -> Any:
-        val = values.without_padding(val)
-        return original(self, builder, ty, val)
-
-    base.BaseContext.get_constant_generic = get_constant_generic
-
-
-def _yields(cls: Any) -> None:
-    """What lives over a yield is saved in one order: Numba has it in a set of names, so that the code would differ with the hash seed."""
-    original = cls.__init__
-
-    @functools.wraps(original)
-    def __init__(self: Any, lower: Any, yield_point: Any, live_vars: Any) -> None:
-        original(self, lower, yield_point, sorted(live_vars))
-
-    cls.__init__ = __init__
-
-
-def _contents(environment: Any, callconv: Any) -> None:
-    """Environments by content, locations by logical path, options printed in one order."""
-    from numba.core.cpu_options import FastMathOptions
-    from numba.parfors import array_analysis
-
-    original_excinfo = callconv.CPUCallConv.build_excinfo_struct
-    original_unwrap = callconv.CPUCallConv.emit_unwrap_dynamic_exception_fn
-
-    def from_fndesc(cls: Any, fndesc: Any) -> Any:
-        from .environments import from_fndesc as create
-
-        return create(cls, fndesc)
-
-    @functools.wraps(original_excinfo)
-    def build_excinfo_struct(self: Any, exc: Any, exc_args: Any, loc: Any, func_name: Any) -> Any:
-        from .locations import relocate
-
-        return relocate(original_excinfo(self, exc, exc_args, loc, func_name))
-
-    @functools.wraps(original_unwrap)
-    def emit_unwrap_dynamic_exception_fn(self: Any, module: Any, st_type: Any, nb_types: Any) -> Any:
-        from .names import ExceptionArguments
-
-        owner = self.context.get_env_name(self.context.fndesc)
-        return original_unwrap(self, module, ExceptionArguments(st_type, nb_types, owner), nb_types)
-
-    original_assert = array_analysis.ArrayAnalysis._make_assert_equiv
-
-    @functools.wraps(original_assert)
-    def _make_assert_equiv(self: Any, scope: Any, loc: Any, *args: Any, **kwargs: Any) -> Any:
-        from .locations import logical
-
-        return original_assert(self, scope, logical(loc), *args, **kwargs)
-
-    array_analysis.ArrayAnalysis._make_assert_equiv = _make_assert_equiv
-    environment.Environment.from_fndesc = classmethod(from_fndesc)
-    callconv.CPUCallConv.emit_unwrap_dynamic_exception_fn = emit_unwrap_dynamic_exception_fn
-    callconv.CPUCallConv.build_excinfo_struct = build_excinfo_struct
-    for name in ("encode", "__str__"):
-        if name in vars(FastMathOptions):
-            setattr(FastMathOptions, name, lambda self: "{" + ", ".join(sorted(map(repr, self.flags))) + "}")

@@ -19,7 +19,7 @@ from numba.core.funcdesc import FunctionDescriptor, PythonFunctionDescriptor
 from numba.core.utils import _dynamic_module
 
 from .. import _saggar
-from . import bodies, codec, dependencies, environments, loops, names, recipe
+from . import bodies, codec, dependencies, environments, functions, loops, names, recipe
 
 # Instructions that only the source asks for; LLVM itself puts in nothing but the atomic ones.
 _TARGET = re.compile(rb"llvm\.(x86|aarch64)\.(?!atomic\.)")
@@ -123,6 +123,8 @@ def build(request: recipe.Request, cres: CompileResult, subjects: set[Any]) -> t
     if has_lifted(cres):
         raise _saggar.Uncacheable("it uses lifted code")
     request.check()
+    if isinstance(cres.signature.return_type, types.Generator) and not _is_of(cres.signature.return_type, request):
+        _maker(cres.signature.return_type, request)
     parts, needed, inside = library_parts(cres.library)
     packer = codec.Codec(request.args)
     fndesc = cres.fndesc
@@ -251,8 +253,24 @@ def load(entry: Any, request: recipe.Request, python: Any, target_context: Any) 
     for env in others:
         environments.place(library.codegen, env)
     if isinstance(restype, types.Generator):
-        _insert_generator(target_context, restype, fndesc, entry, library)
+        if _is_of(restype, request):
+            _insert_generator(target_context, restype, fndesc, entry, library)
+        else:
+            _maker(restype, request).compile(restype.arg_types)
     return result
+
+
+def _is_of(gentype: Any, request: recipe.Request) -> bool:
+    """True if a generator's type is that of the function itself, which may also give out another function's."""
+    return gentype.gen_func is request.content.nodes[0].function.python
+
+
+def _maker(gentype: Any, request: recipe.Request) -> Any:
+    """The dispatcher whose generator a function gives out. Raises Uncacheable."""
+    for node in request.content.nodes:
+        if node.function.python is gentype.gen_func and functions.is_dispatcher(node.of()):
+            return node.of()
+    raise _saggar.Uncacheable("it gives out a generator of a function that is not among those that it reads")
 
 
 def _insert_generator(target_context: Any, gentype: Any, fndesc: Any, entry: Any, library: Any) -> None:

@@ -12,12 +12,12 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any
 
-from numba.core import dispatcher, ir
+from numba.core import dispatcher, ir, targetconfig
 from numba.core.cpu_options import FastMathOptions
 from numba.core.serialize import NumbaPickler
 
 from .. import _saggar
-from . import codec, dependencies, functions, locations
+from . import codec, dependencies, functions, locations, recipe
 
 _PROTOCOL = 4
 _MAIN = ("__main__", "__mp_main__")
@@ -37,7 +37,10 @@ class _Pickler(NumbaPickler):
             return importlib.import_module, (obj.__name__,)
         if type(obj) is FastMathOptions:
             return _fast_math, (tuple(sorted(obj.flags)),)
-        return super().reducer_override(obj)
+        if isinstance(obj, targetconfig.TargetConfig):  # those that a caller gave their default are as those that nobody set
+            return _config, (type(obj), tuple(recipe.flags_value(obj).items()))
+        reduced = codec.reduced_type(obj)
+        return super().reducer_override(obj) if reduced is None else reduced
 
     def _class(self, obj: Any) -> Any:
         """A class by its name. A copy of one would be another class: no `except` would catch it, no `is` would be true."""
@@ -65,6 +68,13 @@ def _location(filename: str, line: int, col: int, decorator: bool) -> Any:
 
 def _fast_math(flags: tuple[str, ...]) -> Any:
     return FastMathOptions(set(flags))
+
+
+def _config(cls: Any, items: tuple[tuple[str, Any], ...]) -> Any:
+    made = cls()
+    for name, value in items:
+        setattr(made, name, value)
+    return made
 
 
 def _dumps(obj: Any) -> bytes:

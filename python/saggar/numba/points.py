@@ -74,7 +74,7 @@ def _ufuncs() -> None:
 
 
 def _naming() -> None:
-    from numba.core import bytecode, callconv, environment, itanium_mangler
+    from numba.core import bytecode, callconv, compiler, cpu_options, environment, errors, fastmathpass, ir_utils, itanium_mangler
     from numba.parfors import array_analysis
 
     _expect(bytecode.FunctionIdentity, "from_function", "pyfunc")
@@ -84,6 +84,12 @@ def _naming() -> None:
     _expect(callconv.CPUCallConv, "emit_unwrap_dynamic_exception_fn", "self", "module", "st_type", "nb_types")
     _expect(array_analysis.ArrayAnalysis, "_make_assert_equiv")
     _expect(itanium_mangler, "mangle_type_or_value", "typ")
+    _expect(compiler.CompilerBase, "_compile_core", "self")
+    _expect(cpu_options.FastMathOptions, "__init__")
+    _expect(cpu_options.InlineOptions, "value")
+    _expect(fastmathpass.FastFloatBinOpVisitor, "__init__", "self", "flags")
+    for holder, name in ((ir_utils, "_unique_var_count"), (ir_utils, "_the_max_label"), (errors, "loc_info")):
+        _expect(holder, name)
 
 
 def _typing() -> None:
@@ -101,7 +107,7 @@ def _typing() -> None:
 
 
 def _lowering() -> None:
-    from numba.core import base, cgutils, codegen, dispatcher, generators, imputils, pythonapi, rewrites
+    from numba.core import base, cgutils, codegen, dispatcher, generators, imputils, pylowering, pythonapi, rewrites
 
     _expect(base.OverloadSelector, "find", "self", "sig")
     _expect(base.BaseContext, "compile_subroutine")
@@ -117,6 +123,7 @@ def _lowering() -> None:
     _expect(codegen.RuntimeLinker, "resolve", "self", "engine")
     _expect(cgutils, "normalize_ir_text", "text")
     _expect(generators.LowerYield, "__init__", "self", "lower", "yield_point", "live_vars")
+    _expect(pylowering.PyLower, "init_vars", "self", "block")
     _expect(dispatcher._DispatcherBase, "_compilation_chain_init_hook", "self")
     _expect(imputils, "RegistryLoader", "registry")
     _expect(rewrites.rewrite_registry, "rewrites")

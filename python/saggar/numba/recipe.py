@@ -78,7 +78,7 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def flags_value(flags: Any) -> object:
+def flags_value(flags: Any) -> dict[str, object]:
     """The options that are set and differ from their default, by name."""
     items: dict[str, object] = {}
     for name in sorted(flags.options):

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 from numba.core.compiler_machinery import CompilerPass
+from numba.core.typing.asnumbatype import as_numba_type
 from numba.core.typing.templates import Signature
 from numba.core.withcontexts import WithContext
 
@@ -30,6 +31,7 @@ from . import asks, foreign, functions, kinds, texts
 
 LARGEST_ARRAY = 10**6  # Numba stores larger ones as addresses, and such code is never cached
 _PRIMITIVES = {type(None), bool, int, float, complex, bytes, str}
+_TYPED_BY_NUMBA = frozenset(_PRIMITIVES - {bytes})
 BOOKKEEPING = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__",
                "__slotnames__", "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"}
 _OF_ENUMS = {"_member_map_", "_member_names_", "_value2member_map_", "_unhashable_values_", "_hashable_values_", "_member_type_",
@@ -68,8 +70,9 @@ class Encoder:
     """
 
     def __init__(self, reference: Callable[[object], object], interpreted: bool = False, installed: bool = False,
-                 limit: int | None = None, sets: Set[int] = frozenset()) -> None:
+                 limit: int | None = None, sets: Set[int] = frozenset(), run: Callable[[object], object] | None = None) -> None:
         self.reference = reference
+        self.run = run or reference  # the same for a function that Python runs while Numba compiles
         self.interpreted = interpreted
         self.read: object = None  # what has a name in the function that reads it
         self.installed = installed
@@ -183,7 +186,21 @@ class Encoder:
             if registered := sorted(set(_registered_with(value))):
                 fields.append(("registered", tuple(registered)))
             fields.extend(self._held(value, list(self._members(value))))
+        fields.extend(self._typed_as(value))
         return _saggar.Record("class", tuple(fields))
+
+    def _typed_as(self, value: Any) -> Iterator[tuple[str, object]]:
+        """What somebody made Numba take the class for, in annotations and where compiled code asks isinstance."""
+        try:
+            registered = None if value in _TYPED_BY_NUMBA else as_numba_type.lookup.get(value)
+        except TypeError:  # its class has no hash
+            registered = None
+        if registered is not None:
+            self.changes = True
+            yield "typed as", registered
+        if found := [function for function in as_numba_type.functions if not functions.is_pinned(function.__module__)]:
+            self.changes = True
+            yield "typed by", tuple(map(self.run, found))
 
     def _members(self, value: Any) -> Iterator[tuple[str, Any]]:
         """
@@ -232,6 +249,22 @@ class Encoder:
                 held.append((f"{name} {number}" if number else name, _saggar.Raw(self.encode(part))))
         return held
 
+    def _option(self, value: Any) -> object | None:
+        """Numba's option objects: fast-math flags, parallel options, inlining."""
+        if type(value).__module__ != "numba.core.cpu_options":
+            return None
+        if hasattr(value, "flags"):
+            return _saggar.Record("fastmath", (("flags", tuple(sorted(value.flags))),))
+        if hasattr(value, "_get_values"):
+            items = value._get_values()
+            return _saggar.Record("parallel", tuple((name, items[name]) for name in sorted(items)))
+        if hasattr(value, "value"):
+            decides = value.value
+            if callable(decides) and not isinstance(decides, FunctionType):
+                raise _saggar.Uncacheable(f"{kinds.what(decides)} that decides about inlining")
+            return _saggar.Record("inline", (("value", self.run(decides) if callable(decides) else decides),))
+        return None
+
     def _rest(self, value: Any) -> object:
         if value is Ellipsis or value is NotImplemented:
             return _saggar.Record("constant", (("name", repr(value)),))
@@ -241,7 +274,7 @@ class Encoder:
         if isinstance(value, Signature):
             return _saggar.Record("signature", (("return", value.return_type), ("args", tuple(value.args)),
                                                 ("receiver", value.recvr)))
-        option = _option(value)
+        option = self._option(value)
         if option is not None:
             return option
         if isinstance(value, WithContext) and functions.is_pinned(type(value).__module__):  # numba.objmode and its like
@@ -419,21 +452,6 @@ def _text(value: object) -> str:
     if kinds.ADDRESS.search(text):
         raise _saggar.Uncacheable(kinds.what(value))
     return text
-
-
-def _option(value: Any) -> object | None:
-    """Numba's option objects: fast-math flags, parallel options, inlining."""
-    kind = type(value)
-    if kind.__module__ != "numba.core.cpu_options":
-        return None
-    if hasattr(value, "flags"):
-        return _saggar.Record("fastmath", (("flags", tuple(sorted(value.flags))),))
-    if hasattr(value, "_get_values"):
-        items = value._get_values()
-        return _saggar.Record("parallel", tuple((name, items[name]) for name in sorted(items)))
-    if hasattr(value, "value"):
-        return _saggar.Record("inline", (("value", value.value),))
-    return None
 
 
 def without_padding(value: Any) -> Any:

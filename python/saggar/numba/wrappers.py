@@ -117,7 +117,7 @@ def store(request: recipe.WrapperRequest, library: Any, started: int) -> None:
     try:
         kernel.check()
         parts, symbols, inside = payload.library_parts(library)
-        parts["meta"] = _saggar.encode({"kind": "library", "library": library.name, "names": tuple(inside)})
+        parts["meta"] = _saggar.encode({"kind": "library", "library": request.text(), "names": tuple(inside)})
         payload._no_paths(kernel, parts)
         depends = dependencies.records(kernel.subjects)
     except _saggar.Uncacheable as error:
