@@ -226,7 +226,7 @@ def numba_upstream(log: Log) -> None:
 @step
 def numba_pinned(log: Log) -> None:
     """The Numba adapter on Numba 0.61.2, which OasisPlatform pins; all that is not left out for its time."""
-    left_out = "asks bodies changes classes collisions constants dispatchers faults growth objectmode order overloaded reads specific"
+    left_out = "asks bodies changes classes collisions constants dependencies dispatchers faults growth objectmode order overloaded reads specific"
     pinned(log, *NEWEST_ONLY, *(f"test_{name}.py" for name in left_out.split()))
 
 
@@ -308,7 +308,7 @@ def pythons(log: Log) -> None:
     """The binding and the hook on the other Pythons, 3.10 to 3.13."""
     for name, wanted in ENVIRONMENTS.items():
         if wanted.step == "pythons" and (env := environment(log, name)):
-            pytest(log, env, "tests/python", "-k", "not packaging")
+            pytest(log, env, *TWO_AT_ONCE, "tests/python", "-k", "not packaging")
 
 
 def main() -> int:

@@ -283,7 +283,7 @@ DECIDES = """
     class Decider:
         def __call__(self, expr, caller, callee): return conf.C.inline
     def make(decide):
-        @njit(inline=decide, error_model="numpy")
+        @njit(inline=decide, error_model="numpy", cache=True)
         def divided(x, y): return x / y
         @njit(cache=True)
         def f(x, y): return divided(x, y)
@@ -300,9 +300,10 @@ def test_a_function_that_decides_about_inlining(project):
     conf = "class C: inline = {0}\nclass O: pass\nOBJ = O()\nOBJ.inline = {0}\nFLAG = {0}\n"
     project.write("conf.py", conf.format(False))
     first = project.good(DECIDES)
-    assert first.out == "inf inf inf inf inf\n" and first.names("not-stored") == ["make.<locals>.f"]
-    assert "that decides about inlining" in first.of("not-stored")[0]["detail"]
-    assert project.good(DECIDES).names("compiled").count("make.<locals>.f") == 1
+    assert first.out == "inf inf inf inf inf\n" and first.names("not-stored") == ["make.<locals>.divided", "make.<locals>.f"]
+    assert all("that decides about inlining" in event["detail"] for event in first.of("not-stored"))
+    assert first.names("published") == ["make.<locals>.divided"] * 4 + ["make.<locals>.f"] * 4
+    assert project.good(DECIDES).names("compiled") == ["make.<locals>.divided", "make.<locals>.f"]
     project.write("conf.py", conf.format(True))
     assert project.good(DECIDES, INLINE="1").out == "raised raised raised raised raised\n"
 

@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from .. import _saggar, process
-from . import bodies, frames, identity, kinds, recipe, values
+from . import bodies, descriptions, frames, identity, kinds, recipe, values
 
 GENERATED = ("__numba_parfor_gufunc", "__numba_stencil", "__numba_array_expr", "__numba_dummy_stencil")
 _TAG = re.compile(bodies.TAG.pattern.encode())
@@ -74,7 +74,7 @@ def _compiled_from(func: Any) -> bytes:
 
 
 def _encoder() -> values.Encoder:
-    return values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest))
+    return values.Encoder(lambda target: _saggar.Digest("function", identity.content(target).digest), run=descriptions.by_content)
 
 
 def derived(what: str, base: bytes, group: str) -> str:

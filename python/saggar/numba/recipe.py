@@ -13,7 +13,7 @@ import numpy
 from numba.core import config, targetconfig, types
 
 from .. import _saggar
-from . import identity, kinds, loops, overrides, values
+from . import descriptions, identity, kinds, loops, overrides, values
 
 SCHEMA = 3
 
@@ -120,7 +120,7 @@ class Request:
         self.return_type = return_type
         self.arguments: dict[bytes, Any] = {}
         self.subjects: set[str] = set()  # what the code turned out to depend on, see dependencies
-        encode = values.Encoder(self._function).encode
+        encode = values.Encoder(self._function, run=descriptions.by_content).encode
         root = content.nodes[0].function
         self.module = root.module
         self.qualname = root.qualname
@@ -181,7 +181,7 @@ class WrapperRequest:
     def __init__(self, kernel: Request, kind: str, extra: tuple[tuple[str, object], ...]) -> None:
         self.kernel = kernel
         self.kind = kind
-        encode = values.Encoder(kernel._function).encode
+        encode = values.Encoder(kernel._function, run=descriptions.by_content).encode
         self.key, self.recipe = _saggar.recipe(
             [*kernel.fields, ("wrapper", encode(_saggar.Record(kind, extra)))])
 

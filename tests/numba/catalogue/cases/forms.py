@@ -89,6 +89,13 @@ form("generator_inside", "a generator that a function calls", "", """
         for v in f(n): s += v
         return s
     """, "lib.g(4)")
+form("generator_given_out", "a generator that another function gives out", "", """
+    @njit(cache=True)
+    def f(n):
+        for i in range(n): yield i * i
+    @njit(cache=True)
+    def g(n): return f(n)
+    """, "list(lib.g(4))")
 form("inline_always", "a callee with inline=\"always\"", "", """
     @njit(cache=True, inline="always")
     def one(x): return x + 1

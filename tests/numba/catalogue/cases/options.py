@@ -37,6 +37,14 @@ case("option_of_callee", KIND, "an option of a callee in another file", "numba#6
     "lib.py": "from .other import callee\n@njit(cache=True)\ndef f(x): return callee(x)",
     "other.py": "@njit(cache=True, error_model='numpy')\ndef callee(x): return 1.0 / x"}, "lib.f(0.0)",
      edit("other.py", "'numpy'", "'python'"), needed="f callee")
+case("option_inline_decided", KIND, "what a function given as inline= reads", "", {
+    "lib.py": "from .other import div\n@njit(cache=True)\ndef f(x): return div(x)",
+    "other.py": """
+    from . import settings
+    def decide(expr, caller, callee): return settings.Settings.inline
+    @njit(inline=decide, error_model='numpy')
+    def div(x): return 1.0 / x
+    """, "settings.py": "class Settings: inline = False"}, "lib.f(0.0)", edit("settings.py", "False", "True"), needed="f")
 case("option_inherited", KIND, "an option of the caller that a callee takes over, in processes of their own", "", {
     "lib.py": "from .other import callee\n@njit(cache=True, error_model='numpy')\ndef f(x): return callee(x)",
     "other.py": "@njit(cache=True)\ndef callee(x): return 1.0 / x"}, "lib.f(0.0)", needed="callee", then="other.callee(0.0)",

@@ -333,3 +333,15 @@ HISTORY = """
     """
 case("changed_between", KIND, "a global that was changed after the callee was compiled and before its caller was", ISSUE, HISTORY,
      "(lib.callee(1), setattr(lib, 'K', 5), lib.f(1))", then="(setattr(lib, 'K', 5), lib.f(1))", needed="callee f", alone=True)
+case("typed_class", KIND, "what as_numba_type was told of a class", "", {"lib.py": """
+    from .other import Meter
+    @njit(cache=True)
+    def f(x): return isinstance(x, Meter)
+    """, "other.py": """
+    from numba import types
+    from numba.extending import as_numba_type, overload
+    class Meter: pass
+    @overload(Meter)
+    def _meter(x): return lambda x: x
+    as_numba_type.register(Meter, types.float64)
+    """}, "lib.f(2.0)", edit("other.py", "types.float64", "types.int64"), needed="f")
