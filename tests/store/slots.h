@@ -19,18 +19,19 @@ static inline struct sg_tier *open_store(const char *path) {
     return tier;
 }
 
-static inline char *slot_of(const char *store, const struct made *m, unsigned slot) {
-    char name[SG_STORE_NAME], *path;
-    sg_store_name(m->key, slot, name);
-    NEED(asprintf(&path, "%s/v1/%.2s/%s", store, name, name) > 0);
-    return path;
-}
-
 /* The folder that holds every slot of the entry. */
 static inline char *slots_folder(const char *store, const struct made *m) {
     char name[SG_STORE_NAME], *path;
     sg_store_name(m->key, 0, name);
     NEED(asprintf(&path, "%s/v1/%.2s", store, name) > 0);
+    return path;
+}
+
+static inline char *slot_of(const char *store, const struct made *m, unsigned slot) {
+    char name[SG_STORE_NAME], *folder = slots_folder(store, m);
+    sg_store_name(m->key, slot, name);
+    char *path = join(folder, name);
+    free(folder);
     return path;
 }
 
